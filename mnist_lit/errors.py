@@ -4,7 +4,7 @@ The message of either is one line, `THING: reason (what to do)`; `mnist_lit.cli`
 """
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - the base of both; "error" would promise a bug
     """Something that cannot be done: a broken file, a full disk, a download that does not come."""
 
     exit_status = 1

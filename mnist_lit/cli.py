@@ -1,0 +1,114 @@
+"""Every command of `python -m mnist_lit`: finds the command, runs it, and turns what goes wrong into one line.
+
+Nothing heavy is imported here: a command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from mnist_lit import __version__
+from mnist_lit.errors import Failure, UsageError
+
+DOCUMENTATION = """\
+usage: python -m mnist_lit COMMAND [options]
+
+Reads handwritten digits: images are filtered with OpenCV, classified by a CNN, driven by PyTorch Lightning.
+The whole of MNIST is inside; nothing is downloaded.
+
+train and score
+  fit        train, keep the best checkpoint, test it, write a run folder
+  validate   score a checkpoint on the validation images
+  test       score a checkpoint on the test images
+  predict    one digit per image file -> predictions.csv
+
+look
+  filters    the OpenCV filters: parameters, and a sheet of pictures
+  report     figures and tables of a run again, from its logs; the result table of the README
+
+examples
+  python -m mnist_lit fit --config configs/default.yaml
+  python -m mnist_lit fit -c configs/default.yaml --data.filters "median(kernel_size=3)" --trainer.max_epochs 2
+  python -m mnist_lit test --ckpt_path best
+  python -m mnist_lit predict --ckpt_path best --data.images photos/
+
+python -m mnist_lit COMMAND --help explains the options of a command; --debug shows tracebacks and the libraries' own
+messages; --version prints the version.
+"""
+
+
+def _lightning(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.training import run
+
+    return run(command, args, debug=debug)
+
+
+def _filters(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.run.filter_listing import run
+
+    return run(args)
+
+
+def _report(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.run.report import run
+
+    return run(args)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "fit": _lightning,
+    "validate": _lightning,
+    "test": _lightning,
+    "predict": _lightning,
+    "filters": _filters,
+    "report": _report,
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        args: the words after `python -m mnist_lit`; those of the process if left out.
+
+    Returns:
+        The exit status: 0 fine, 1 a failure, 2 wrong use, 130 stopped by Ctrl-C, 143 by SIGTERM.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(DOCUMENTATION, end="")  # noqa: T201
+        return 0
+    if words[0] == "--version":
+        print(__version__)  # noqa: T201
+        return 0
+    command, rest = words[0], words[1:]
+    try:
+        if command not in COMMANDS:
+            raise UsageError(f"no such command{_suggestion(command)}; python -m mnist_lit --help lists them")
+        status = COMMANDS[command](command, rest, debug=debug)
+        sys.stdout.flush()
+        return status
+    except Failure as error:
+        if debug:
+            raise
+        line = " ".join(str(error).split())
+        print(f"{command}: {line}", file=sys.stderr)  # noqa: T201
+        return error.exit_status
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has gone (`| head`): nothing is left to be said, not even by the interpreter's last flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _suggestion(command: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(command, COMMANDS, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""

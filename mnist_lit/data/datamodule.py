@@ -1,0 +1,238 @@
+"""Digits for training and testing: files in, filtered once, uint8 batches out.
+
+A data set comes from `mnist_lit.data.sources`; its training part is split by a fixed seed of its own; the filter chain
+runs over every image once, before training; batches are indexed out of memory (`mnist_lit.data.batches`) and augmented
+on the device they were moved to.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+from lightning import LightningDataModule
+from torch import Tensor
+from tqdm import tqdm
+
+from mnist_lit.data.augment import AffineRange, random_affine
+from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset
+from mnist_lit.data.digit_files import DigitFile, read_digit_files
+from mnist_lit.data.filters import FilterChain
+from mnist_lit.data.idx import BUNDLED, Images, find_file
+from mnist_lit.data.sources import DatasetName, class_names, load_part
+from mnist_lit.errors import UsageError
+
+_CHUNK = 5_000  # images filtered between two updates of the progress bar
+
+
+def stratified_split(
+    labels: npt.NDArray[np.uint8], val_size: int, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Split indices into training and validation so that both have the classes in the same proportion.
+
+    Args:
+        labels: `(N,)`.
+        val_size: how many go to validation, 0 to N − 1.
+        seed: seed of the split, and of nothing else.
+
+    Returns:
+        Two sorted int64 arrays, disjoint, N in all. Class sizes are rounded by largest remainder.
+
+    Raises:
+        ValueError: `val_size` leaves nothing to train on.
+    """
+    if val_size >= len(labels):
+        raise ValueError(f"data.val_size: {val_size} leaves nothing to train on; 0 to {len(labels) - 1} is allowed")
+    rng = np.random.default_rng(seed)
+    classes, counts = np.unique(labels, return_counts=True)
+    quotas = counts * (val_size / max(1, len(labels)))
+    sizes = np.floor(quotas).astype(int)
+    sizes[np.argsort(sizes - quotas, kind="stable")[: val_size - sizes.sum()]] += 1
+    chosen = [
+        rng.permutation(np.flatnonzero(labels == label))[:size] for label, size in zip(classes, sizes, strict=True)
+    ]
+    validation = np.sort(np.concatenate(chosen)) if chosen else np.empty(0, dtype=np.int64)
+    training = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
+    return training.astype(np.int64), validation.astype(np.int64)
+
+
+def pixel_mean_std(images: Images) -> tuple[float, float]:
+    """Return mean and standard deviation of all pixels of uint8 `(N, H, W)`, in [0, 1], exactly."""
+    counts = np.bincount(images.reshape(-1), minlength=256).astype(np.float64)
+    values = np.arange(256) / 255.0
+    mean = float((counts * values).sum() / counts.sum())
+    return mean, float(math.sqrt((counts * (values - mean) ** 2).sum() / counts.sum()))
+
+
+def apply_chain(chain: FilterChain, images: Images, *, label: str) -> Images:
+    """Run a filter chain over images `(N, H, W)`, with a progress bar on stderr if it takes more than a second."""
+    if len(chain) == 0:
+        return images
+    filtered = np.empty_like(images)
+    with tqdm(total=len(images), desc=f"filter {label}", unit=" images", delay=1.0, leave=False) as bar:
+        for start in range(0, len(images), _CHUNK):
+            filtered[start : start + _CHUNK] = chain(images[start : start + _CHUNK], first_index=start)
+            bar.update(min(_CHUNK, len(images) - start))
+    return filtered
+
+
+class DigitsDataModule(LightningDataModule):
+    """MNIST or a sibling of it: read, split, filtered once, in batches.
+
+    Args:
+        dataset: which set; `mnist` is bundled, `idx` is any folder with the four IDX files, the others are read from
+            such a folder or downloaded by torchvision.
+        root: folder of the data; left out, the bundle (mnist) or `.cache/data` (downloads).
+        filters: filter chain such as `gaussian(kernel_size=5, sigma=1.0) | median(kernel_size=3)`, or `none`. Left out:
+            no filter in `fit`, the model's own chain in every other command.
+        augment: random turns, shifts, stretches and slants of the training images.
+        batch_size: training images per step and device.
+        eval_batch_size: images per step and device in validation and test.
+        val_size: how many training images are kept for validation; 0 trains on all of them, and then nothing can be
+            chosen: the last epoch counts.
+        split_seed: seed of the split into training and validation, of nothing else.
+        images: image files, or folders of them, with one digit each: what `predict` reads.
+        test_curves: also score the test images after each epoch, as curves that nothing is chosen by.
+        num_workers: worker processes for loading; 0 is fastest, since batches are cut out of memory.
+        seed: seed of the sample order and of the augmentation.
+    """
+
+    def __init__(
+        self,
+        dataset: DatasetName = "mnist",
+        root: Path | None = None,
+        filters: FilterChain | None = None,
+        augment: AffineRange = AffineRange(),  # noqa: B008 - frozen
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 500,
+        val_size: NonNegativeInt = 5_000,
+        split_seed: NonNegativeInt = 0,
+        images: list[Path] | None = None,
+        test_curves: bool = True,
+        num_workers: NonNegativeInt = 0,
+        seed: NonNegativeInt = 0,
+    ) -> None:
+        super().__init__()
+        self.dataset = dataset
+        self.root = root
+        self.filters = filters if filters is not None else FilterChain()
+        self.augment = augment
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.val_size = val_size
+        self.split_seed = split_seed
+        self.image_paths = images
+        self.files: list[DigitFile] = []  # what became of them, once read
+        self.test_curves = test_curves
+        self.num_workers = num_workers
+        self.seed = seed
+        self.class_names: Sequence[str] = class_names(dataset)
+        self.mean = 0.0
+        self.std = 1.0
+        self.sha256: dict[str, str] = {}
+        self._datasets: dict[str, DigitDataset] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read and filter what the stage needs; what is already there is kept.
+
+        Raises:
+            Failure: a file is damaged or a download failed.
+            UsageError: a file is missing, or `val_size` is too large.
+        """
+        if stage in ("fit", "validate") and "train" not in self._datasets:
+            self._setup_training()
+        if stage == "predict" and "predict" not in self._datasets:
+            self._setup_files()
+        if (stage == "test" or (stage == "fit" and self.test_curves)) and "test" not in self._datasets:
+            part = load_part(self.dataset, self.root, "t10k")
+            self.sha256["test"] = part.sha256
+            chain = self.filters.for_evaluation()
+            self._add("test", part.images, chain, part.labels, np.arange(len(part.labels)))
+
+    def _setup_training(self) -> None:
+        part = load_part(self.dataset, self.root, "train")
+        self.sha256["train"] = part.sha256
+        try:
+            train, val = stratified_split(part.labels, self.val_size, self.split_seed)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        self._add("train", part.images[train], self.filters, part.labels[train], train)
+        self._add("val", part.images[val], self.filters.for_evaluation(), part.labels[val], val)
+        self.mean, self.std = pixel_mean_std(self._datasets["train"].images.numpy())
+        if self.std == 0.0:
+            raise UsageError(f"data.filters: {self.filters} leaves every pixel equal (choose a chain that keeps the digit)")
+
+    def _setup_files(self) -> None:
+        if not self.image_paths:
+            raise UsageError("data.images: missing (give image files, or a folder of them, with one digit each)")
+        self.files, digits = read_digit_files(self.image_paths)
+        unknown = np.zeros(len(digits), dtype=np.uint8)
+        self._add("predict", digits, self.filters.for_evaluation(), unknown, np.arange(len(digits)))
+
+    def _add(self, name: str, images: Images, chain: FilterChain, labels: Images, indices: npt.NDArray[np.int64]) -> None:
+        filtered = apply_chain(chain, images, label=f"{name} images")
+        # `filtered` may be a read-only view of the file's bytes: torch wants memory of its own.
+        tensor = torch.from_numpy(filtered if filtered.flags.writeable else filtered.copy())[:, None]
+        self._datasets[name] = DigitDataset(tensor, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices))
+
+    def size(self, part: str) -> int:
+        """Return the number of images of `train`, `val` or `test`, once it is set up."""
+        return len(self._datasets[part])
+
+    def has_test_images(self) -> bool:
+        """Tell whether the test files can be found, without reading them (sets that are downloaded: yes)."""
+        if self.dataset not in ("mnist", "idx") and self.root is None:
+            return True
+        try:
+            find_file(self.root or BUNDLED, "t10k-images-idx3-ubyte")
+            find_file(self.root or BUNDLED, "t10k-labels-idx1-ubyte")
+        except UsageError:
+            return False
+        return True
+
+    def _loader(self, part: str, *, training: bool = False) -> BatchLoader:
+        dataset = self._datasets[part]
+        order = BatchOrder(
+            len(dataset),
+            self.batch_size if training else self.eval_batch_size,
+            shuffle=training,
+            seed=self.seed,
+            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=self.trainer.global_rank if self.trainer else 0,
+        )
+        return BatchLoader(dataset, order, self.num_workers)
+
+    def train_dataloader(self) -> BatchLoader:
+        """Return the training batches, shuffled anew each epoch."""
+        return self._loader("train", training=True)
+
+    @property
+    def val_parts(self) -> list[str]:
+        """What is scored after an epoch, in the order of `val_dataloader`: `val`, and `test` for the curves."""
+        fitting = self.trainer is not None and self.trainer.state.fn == "fit"
+        return (["val"] if self.val_size else []) + (["test"] if self.test_curves and fitting else [])
+
+    def val_dataloader(self) -> list[BatchLoader]:
+        """Return the validation batches; while fitting also the test batches, for the curves."""
+        return [self._loader(part) for part in self.val_parts]
+
+    def test_dataloader(self) -> BatchLoader:
+        """Return the whole test set, each image once."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Return the digits of the image files that could be read."""
+        return self._loader("predict")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment training batches on the device they have just been moved to."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training or self.augment.is_identity:
+            return batch
+        images: Tensor = random_affine(
+            batch.images, self.augment, seed=self.seed, epoch=trainer.current_epoch, indices=batch.indices
+        )
+        return batch._replace(images=images)

@@ -1,0 +1,246 @@
+"""A decoded image that holds one handwritten digit in, an MNIST-like 28×28 image out.
+
+The recipe is that of MNIST itself (LeCun, Cortes and Burges, "The MNIST database of handwritten digits",
+http://yann.lecun.com/exdb/mnist/): the digit is size-normalised into a 20×20 box with its aspect ratio kept, grey
+levels come from the anti-aliasing of that step, and the box is placed so that its centre of mass is the centre of the
+28×28 field. Before it come what scans and photos need: polarity, uneven light, specks.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Polarity: TypeAlias = Literal["dark on light", "light on dark"]
+_Floats: TypeAlias = npt.NDArray[np.float32]
+
+FIELD = 28  # side of an MNIST image, pixels
+BOX = 20  # side of the box that the digit fills, pixels
+_WORKING_SIDE = 512  # larger images are reduced first: a digit needs no more, and noise averages out
+_CLEAN = 24  # what is this dark is black, give or take JPEG
+_CLEAN_SHARE = 0.95  # of the border; a few MNIST digits touch it
+_TWO_LEVELS = (
+    0.88  # separability from which an image is ink on evenly lit paper; photos in uneven light have 0.7 to 0.85
+)
+_MIN_CONTRAST = 16.0  # grey levels between ink and paper; below that there is nothing but paper
+_MIN_SNR = 6.0  # the same, in standard deviations of the paper's noise
+
+
+@dataclass(frozen=True, eq=False)
+class DigitImage:
+    """One digit as the network expects it.
+
+    Attributes:
+        pixels: `(28, 28)`, uint8, light digit on black as in MNIST; all zeros without ink.
+        polarity: What the source image was.
+        has_ink: False for a blank or uniform image.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    polarity: Polarity
+    has_ink: bool
+
+
+class _Ink(NamedTuple):
+    """Ink in grey levels, at least 0.
+
+    Attributes:
+        amount: `(H, W)`.
+        smooth: The same with the noise averaged out, for decisions.
+        noise: Standard deviation of what noise is left in `smooth`.
+    """
+
+    amount: _Floats
+    smooth: _Floats
+    noise: float
+
+
+def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
+    """Find the digit in an image and normalise it as MNIST was.
+
+    An image that already is 28×28 with a black border is passed through exactly, so that exported MNIST images get the
+    answers that MNIST gets.
+
+    Args:
+        grey: Grey levels `(H, W)`, uint8, one digit, dark on light or light on dark.
+
+    Returns:
+        The digit `(28, 28)`, its strokes stretched to 255.
+
+    Raises:
+        ValueError: `grey` is not a non-empty two-dimensional uint8 array.
+    """
+    if grey.ndim != 2 or grey.dtype != np.uint8 or grey.size == 0:
+        raise ValueError(f"grey must be uint8 (H, W), not {grey.dtype} {grey.shape}")
+    if grey.shape == (FIELD, FIELD):
+        views: tuple[tuple[Polarity, npt.NDArray[np.uint8]], ...] = (
+            ("light on dark", grey),
+            ("dark on light", 255 - grey),
+        )
+        for polarity, light in views:
+            if float(np.mean(_border(light) <= _CLEAN)) >= _CLEAN_SHARE and light.max() > _CLEAN + _MIN_CONTRAST:
+                return DigitImage(light.copy(), polarity, True)
+
+    image = _reduced(grey)
+    ink, polarity = _ink(image)
+    digit = _isolated(ink)
+    if digit is None:
+        return DigitImage(np.zeros((FIELD, FIELD), np.uint8), polarity, False)
+    return DigitImage(_placed(digit), polarity, True)
+
+
+def _border(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The outermost pixels, `(2 H + 2 W,)`."""
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _reduced(grey: npt.NDArray[np.uint8]) -> _Floats:
+    scale = _WORKING_SIDE / max(grey.shape)
+    image = grey.astype(np.float32)
+    if scale >= 1:
+        return image
+    height, width = (max(1, round(side * scale)) for side in grey.shape)
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _ink(image: _Floats) -> tuple[_Ink, Polarity]:
+    """What deviates from the paper, and whether it is lighter or darker.
+
+    Three papers are tried, from the stiffest to the softest: one grey level, a quadratic surface (light that falls
+    off), a surface of local extremes (shadows). A softer one is taken only where the grey levels do not already fall
+    into two classes and it leaves clearly less, because a soft paper can swallow ink.
+    """
+    smooth = cv2.blur(image, (3, 3)) if min(image.shape) > 2 * FIELD else image
+    paper, light, two_levels = _flat(smooth)
+    left = _spread(smooth - paper)
+    if not two_levels and min(image.shape) >= FIELD:
+        curved = _curved(smooth)
+        if _spread(smooth - curved) < left / 2:
+            paper, left = curved, _spread(smooth - curved)
+            light = _sign(smooth - paper)
+        local = _local(smooth, light)
+        if _spread(smooth - local) < 0.6 * left:
+            paper, left = local, _spread(smooth - local)
+    sign = 1 if light else -1
+    noise = _fine_noise(smooth) if two_levels else left / 0.524  # the 40th percentile of |x| is 0.524 sd
+    ink = _Ink(np.maximum(sign * (image - paper), 0), np.maximum(sign * (smooth - paper), 0), max(noise, 1.0))
+    return ink, "light on dark" if light else "dark on light"
+
+
+def _spread(deviation: _Floats) -> float:
+    """The 40th percentile of the absolute deviation, in grey levels: mostly paper, even where the digit is big."""
+    return max(float(np.percentile(np.abs(deviation), 40)), 0.5)
+
+
+def _fine_noise(image: _Floats) -> float:
+    """Standard deviation of the noise, from second differences where the image is calm.
+
+    The kernel is that of J. Immerkær, "Fast noise variance estimation", CVIU 64 (1996).
+    """
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    return float(np.percentile(np.abs(cv2.filter2D(image, -1, kernel)), 30)) / 0.385 / 6
+
+
+def _sign(deviation: _Floats) -> bool:
+    """Whether the strongest deviations are light."""
+    size = np.abs(deviation)
+    return float(deviation[size > 0.4 * size.max()].sum()) > 0
+
+
+def _flat(image: _Floats) -> tuple[_Floats, bool, bool]:
+    """Evenly lit paper: of Otsu's two classes of grey levels the one that has the border and the corners.
+
+    Returns:
+        The paper's grey level `(1, 1)`, whether the ink is lighter, and whether the two classes explain the image
+        (Otsu's separability: the share of the variance that lies between them).
+    """
+    levels = np.round(image).astype(np.uint8)
+    threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    light = levels > threshold
+    share = float(np.mean(_border(light)) + np.mean(light[[0, 0, -1, -1], [0, -1, 0, -1]])) / 2
+    paper = float(np.median(image[light == (share >= 0.5)]))
+    part = float(np.mean(light))
+    between = part * (1 - part) * (float(image[light].mean()) - float(image[~light].mean())) ** 2 if 0 < part < 1 else 0
+    return np.full((1, 1), paper, np.float32), share < 0.5, between > _TWO_LEVELS * float(image.var())
+
+
+def _local(image: _Floats, light: bool) -> _Floats:
+    """Paper from its surroundings `(H, W)`: a closing (opening for light ink) by a square wider than any stroke."""
+    scale = 64 / max(image.shape)
+    size = (max(2, round(image.shape[1] * scale)), max(2, round(image.shape[0] * scale)))
+    small = cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 1)
+    side = max(3, min(size) // 3)
+    operation = cv2.MORPH_OPEN if light else cv2.MORPH_CLOSE
+    paper = cv2.morphologyEx(small, operation, np.ones((side, side), np.uint8))
+    paper = cv2.GaussianBlur(paper, (0, 0), side / 4)
+    return np.asarray(cv2.resize(paper, image.shape[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _curved(image: _Floats) -> _Floats:
+    """A quadratic surface fitted to least absolute deviations `(H, W)`, the border counted threefold.
+
+    Least absolute deviations follow the majority, and most of an image with one digit is paper; a surface of second
+    order follows light that falls off but no stroke. Solved by iteratively reweighted least squares.
+    """
+    height, width = image.shape
+    small = cv2.resize(image, (min(width, 48), min(height, 48)), interpolation=cv2.INTER_AREA)
+    weights = np.ones_like(small)
+    weights[[0, -1]] = weights[:, [0, -1]] = 3
+    terms = _quadratic(*small.shape)
+    values, prior = small.ravel().astype(np.float64), weights.ravel()
+    fitted = np.full_like(values, np.median(np.repeat(values, prior.astype(int))))
+    for _ in range(30):
+        root = np.sqrt(prior / np.maximum(np.abs(values - fitted), 0.5))
+        solution = np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
+        fitted = terms @ solution
+    return (_quadratic(height, width) @ solution).reshape(height, width).astype(np.float32)
+
+
+def _quadratic(height: int, width: int) -> npt.NDArray[np.float64]:
+    """1, x, y, x², xy, y² over the image, x and y from -1 to 1: `(H × W, 6)`."""
+    y, x = np.meshgrid(*(((np.arange(side) + 0.5) * 2 / side - 1) for side in (height, width)), indexing="ij")
+    x, y = x.ravel(), y.ravel()
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+
+
+def _isolated(ink: _Ink) -> _Floats | None:
+    """The ink of the digit alone, cropped to it: `(h, w)`, 0 to 1; None where there is no ink."""
+    amount, smooth, noise = ink.amount, ink.smooth, ink.noise
+    level = float(np.sort(smooth, axis=None)[-max(3, smooth.size // 2000)])
+    if level < max(_MIN_CONTRAST, _MIN_SNR * noise):
+        return None
+    mask = (smooth > max(0.12 * level, 3 * noise)).astype(np.uint8)
+    reach = 2 * (max(amount.shape) // 60) + 1
+    joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
+    count, labels = cv2.connectedComponents(joined, connectivity=8)
+    labels[mask == 0] = 0
+    mass = np.bincount(labels.ravel(), weights=amount.ravel(), minlength=count)
+    mass[0] = 0
+    touching = np.zeros(count, bool)
+    touching[_border(labels)] = True
+    if mass[~touching].max(initial=0) >= 0.25 * mass.max():
+        mass[touching] = 0
+    inside = np.isin(labels, np.flatnonzero(mass >= 0.05 * mass.max()))
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    crop = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return np.asarray(np.clip(np.where(inside, amount, 0)[crop] / np.percentile(amount[inside], 95), 0, 1), np.float32)
+
+
+def _placed(digit: _Floats) -> npt.NDArray[np.uint8]:
+    """Size-normalise into the box and place by centre of mass; `digit` `(h, w)`, 0 to 1."""
+    height, width = digit.shape
+    scale = BOX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = cv2.resize(digit, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = np.clip(small / float(np.percentile(small[small > 0.1 * small.max()], 90)), 0, 1)
+    field = np.zeros((FIELD, FIELD), np.uint8)
+    starts = []
+    for axis, side in enumerate(small.shape):
+        profile = small.sum(axis=1 - axis)
+        centre = float(profile @ np.arange(side)) / float(profile.sum())
+        starts.append(min(max(round(FIELD / 2 - centre), 0), FIELD - side))
+    top, left = starts
+    field[top : top + small.shape[0], left : left + small.shape[1]] = np.round(small * 255)
+    return field

@@ -1,0 +1,380 @@
+"""Users' image files in, one grey uint8 array per file out; everything else ends in one line that says why.
+
+Files are found here (`find_images`), read as bytes from regular files only, recognised by their first bytes and decoded
+with Pillow, because OpenCV answers a cut-off JPEG with grey filling. Nothing is decoded before its header has been
+checked, and only the plugins of `SUPPORTED` are ever asked, so that a PostScript file cannot start Ghostscript.
+"""
+
+import errno
+import io
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from mnist_lit.errors import Failure, UsageError
+
+SUPPORTED = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 64 * 2**20  # 8192×8192: a scan of A4 at 600 dpi is 35 million
+MIN_SIDE = 4  # pixels; below that no digit can be told from another
+MAX_ASPECT = 100  # long side : short side
+
+_CHOICE = f"supported: {', '.join(SUPPORTED)}"
+# Tags of TIFF, the first of EXIF too
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262
+_STRIPS, _TILES = (273, 279), (324, 325)  # where each piece of the pixels begins, how many bytes it has
+_warnings_lock = threading.Lock()  # catch_warnings changes the whole process
+
+
+@dataclass(frozen=True, eq=False)
+class GreyImage:
+    """A decoded image file.
+
+    Attributes:
+        pixels: Grey levels `(H, W)`, uint8, 0 black to 255 white (ITU-R 601 luma).
+        notes: What was decided on the way, such as "first frame of 3".
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    notes: tuple[str, ...]
+
+
+def display_name(path: str | os.PathLike[str]) -> str:
+    r"""The path in a form that is safe to print on one line.
+
+    Control characters, line breaks and bytes that are no UTF-8 appear as escapes such as `\n` or `\xff`.
+    """
+
+    def shown(char: str) -> str:
+        if char.isprintable():
+            return char
+        if 0xDC80 <= ord(char) <= 0xDCFF:  # surrogateescape: a raw byte of the file name
+            return f"\\x{ord(char) - 0xDC00:02x}"
+        return char.encode("unicode_escape").decode("ascii")
+
+    return "".join(map(shown, os.fsdecode(path)))
+
+
+def find_images(paths: Sequence[str | os.PathLike[str]], *, recursive: bool = False) -> list[Path]:
+    """The image files that the paths mean.
+
+    A file stays where it was given, whatever its suffix; so does a path that is missing or cannot be listed, for
+    `read_grey` to say what is wrong with it. A folder is replaced by its files with a suffix of a supported format,
+    sorted by path; names that begin with a dot and symbolic links to folders are left out.
+
+    Args:
+        paths: Files and folders.
+        recursive: Look into folders inside the folders as well.
+
+    Raises:
+        UsageError: A folder holds no image file, or a path is empty.
+    """
+    found: list[Path] = []
+    for given in paths:
+        if not os.fspath(given):
+            raise UsageError("'': empty path (name an image file or a folder)")
+        path = Path(os.fsdecode(given))
+        try:
+            is_folder = stat.S_ISDIR(path.stat().st_mode)
+        except (OSError, ValueError):
+            is_folder = False
+        if not is_folder:
+            found.append(path)
+            continue
+        inside = sorted(_images_in(path, recursive=recursive))
+        if not inside:
+            deeper = "" if recursive else "; folders inside it are read only when asked for"
+            raise UsageError(f"{display_name(path)}: no image files in this folder ({_CHOICE}{deeper})")
+        found.extend(inside)
+    return found
+
+
+def _images_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    """The image files of a folder, unsorted; a folder that cannot be listed stands for itself."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        try:
+            is_folder = entry.is_dir()
+        except OSError:  # a loop of symbolic links
+            is_folder = False
+        if is_folder:
+            if recursive and not entry.is_symlink():
+                yield from _images_in(path, recursive=True)
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
+
+
+def read_grey(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> GreyImage:
+    """Read one image file.
+
+    Args:
+        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix.
+        max_bytes: Larger files are refused.
+        max_pixels: Images with more pixels are refused from their header, before anything is decoded.
+
+    Returns:
+        The first frame as grey levels `(H, W)`; see `decode_grey`.
+
+    Raises:
+        Failure: The file cannot be read whole; one line, `NAME: reason (what to do)`.
+    """
+    return decode_grey(_read_bytes(path, max_bytes), display_name(path), max_pixels=max_pixels)
+
+
+def _read_bytes(path: Path, max_bytes: int) -> bytes:
+    name = display_name(path)
+    try:
+        _check_regular(name, path, os.stat(path), max_bytes)  # noqa: PTH116 -- a device is not even opened
+        # Without O_NONBLOCK a FIFO that takes the file's place at this moment would hang the program.
+        flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            _check_regular(name, path, os.fstat(file.fileno()), max_bytes)
+            data = file.read(max_bytes + 1)
+    except PermissionError:
+        raise Failure(f"{name}: no permission to read it (change its mode or owner)") from None
+    except FileNotFoundError:
+        if path.is_symlink():
+            target = display_name(os.readlink(path))  # noqa: PTH115 -- Path.readlink would normalise the target
+            raise Failure(f"{name}: broken symbolic link to {target} (link to a file that exists)") from None
+        raise Failure(f"{name}: no such file (check the path)") from None
+    except ValueError:  # a NUL character in the path
+        raise Failure(f"{name}: not a valid file name (check the path)") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise Failure(f"{name}: loop of symbolic links (link to a file)") from None
+        raise Failure(f"{name}: cannot be read: {error.strerror or error} (check the path)") from None
+    if not data:
+        raise Failure(f"{name}: empty file (0 bytes; {_CHOICE})")
+    if len(data) > max_bytes:  # it grew while it was read
+        raise Failure(f"{name}: larger than {max_bytes:,} bytes (make it smaller)")
+    return data
+
+
+def _check_regular(name: str, path: Path, status: os.stat_result, max_bytes: int) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise Failure(f"{name}: no permission to list this folder (change its mode or owner)")
+        raise Failure(f"{name}: a folder, not an image file (name the files in it)")
+    if not stat.S_ISREG(status.st_mode):
+        kinds = {stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "a device")
+        raise Failure(f"{name}: not a regular file but {kind} (copy the image into a file)")
+    if status.st_size > max_bytes:
+        raise Failure(f"{name}: {status.st_size:,} bytes are more than the {max_bytes:,} allowed (make it smaller)")
+
+
+def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> GreyImage:
+    """Decode an image from memory.
+
+    16-bit grey is scaled by 65535; colour becomes luma; transparent parts lie on white, and if nothing can be seen
+    there (white strokes), the opacity itself is taken as ink; EXIF orientation is applied; of several frames the first
+    is taken. The last three are told in the notes. Colour profiles are ignored.
+
+    Args:
+        data: The content of the file.
+        name: What errors call it, already safe to print (`display_name`).
+        max_pixels: Images with more pixels are refused from their header.
+
+    Returns:
+        Grey levels `(H, W)`, uint8, and the notes.
+
+    Raises:
+        Failure: Not an image, another format, truncated, damaged, too large or too small.
+    """
+    if not data:
+        raise Failure(f"{name}: empty file (0 bytes; {_CHOICE})")
+    kind = _kind(data)
+    if kind is None:
+        raise Failure(f"{name}: not an image ({_CHOICE})")
+    if kind not in SUPPORTED:
+        raise Failure(f"{name}: unsupported format {kind}; {_CHOICE}")
+    try:
+        # Pillow warns of odd metadata and of sizes that are checked here anyway: nothing that a user could act on.
+        with _warnings_lock, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
+                _check_size(name, image.size, max_pixels)
+                return _load(name, kind, data, image)
+    except Failure:
+        raise
+    except Image.DecompressionBombError:
+        raise Failure(f"{name}: too many pixels; at most {max_pixels:,} are allowed (make it smaller)") from None
+    except MemoryError:
+        raise Failure(f"{name}: not enough memory to decode it (make it smaller)") from None
+    except Exception as error:  # a damaged file makes Pillow raise almost anything, from KeyError to OverflowError
+        if "truncated" in str(error).lower() or _ends_early(kind, data):
+            raise Failure(f"{name}: truncated {kind} file (copy or save it again)") from None
+        raise Failure(f"{name}: damaged {kind} file, or an unusual kind of it (save it again as PNG)") from None
+
+
+def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    short, long = sorted(size)
+    if width * height > max_pixels:
+        raise Failure(f"{name}: {width}×{height} pixels are more than the {max_pixels:,} allowed (make it smaller)")
+    if long > MAX_ASPECT * short:
+        raise Failure(f"{name}: {width}×{height} pixels: extreme aspect ratio (at most {MAX_ASPECT}:1; crop it)")
+    if short < MIN_SIDE:
+        raise Failure(f"{name}: {width}×{height} pixels: too small (at least {MIN_SIDE}×{MIN_SIDE})")
+
+
+def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
+    """Decode the first frame. `image` is a Pillow image file, whose plugins add attributes that have no types."""
+    notes: list[str] = []
+    if getattr(image, "is_animated", False):
+        notes.append(f"first frame of {_count_frames(image, data)}")
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
+    except Exception:  # damaged metadata beside good pixels; Pillow raises almost anything
+        turned = False
+        notes.append("EXIF unreadable, orientation unknown")
+    if kind == "TIFF" and _tiff_ends_early(image, data):
+        raise Failure(f"{name}: truncated TIFF file (copy or save it again)")
+    if kind == "JPEG" and image.mode == "RGB":
+        image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
+    if image.mode in ("I", "F") or image.mode.startswith("I;") and not image.mode.startswith("I;16"):
+        raise Failure(f"{name}: 32-bit samples have no known white level (save it with 8 or 16 bits)")
+    image.load()
+    if kind in ("PNG", "WebP") and _ends_early(kind, data):
+        raise Failure(f"{name}: truncated {kind} file (copy or save it again)")
+    if turned:
+        notes.append("EXIF orientation applied")
+        if kind != "TIFF":  # Pillow turns TIFF by itself
+            image = ImageOps.exif_transpose(image)
+    grey, alpha = _grey_and_alpha(image)
+    if alpha is not None and np.ptp(grey) < 16 <= np.ptp(alpha):
+        notes.append("white on transparent: opacity taken as ink")
+        grey = 255 - alpha
+    return GreyImage(np.ascontiguousarray(grey), tuple(notes))
+
+
+def _grey_and_alpha(image: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
+    """Grey levels on white paper `(H, W)` and, where the image has one, its opacity `(H, W)`."""
+    if image.mode.startswith("I;16"):
+        samples = np.asarray(image).astype(np.uint32)
+        tags = getattr(image, "tag_v2", {})
+        white = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
+        if tags.get(_PHOTOMETRIC) == 0:  # white is zero; Pillow sees to that up to 8 bits only
+            samples = white - samples
+        grey = ((samples * 255 + white // 2) // white).astype(np.uint8)
+        if "transparency" not in image.info:
+            return grey, None
+        alpha = np.where(samples == image.info["transparency"], 0, 255).astype(np.uint8)
+        return np.where(alpha, grey, 255).astype(np.uint8), alpha
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        alpha = np.asarray(image.getchannel("A"))
+        paper = Image.new("RGBA", image.size, "white")
+        paper.alpha_composite(image)
+        return np.asarray(paper.convert("L")), alpha
+    if image.mode == "LAB":
+        return np.asarray(image.getchannel("L")), None
+    if image.mode not in ("1", "L", "RGB"):
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L")), None
+
+
+def _count_frames(image: Any, data: bytes) -> str:
+    """The number of frames as text; counting them in a hostile file could take minutes, so it stops at some point."""
+    if image.format == "TIFF":
+        pages = 1
+        try:
+            while pages < 1000:
+                image.seek(pages)
+                pages += 1
+            count = "1000 or more"
+        except EOFError:
+            count = str(pages)
+        image.seek(0)
+        return count
+    if image.format == "GIF" and len(data) > 4 * 2**20:
+        return "several"
+    return str(image.n_frames)
+
+
+_STARTS = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"%!PS", "EPS or PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "EPS or PostScript"),
+    (b"8BPS", "PSD"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\x93NUMPY", "NPY"),
+    (b"PK\3\4", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+)
+
+
+def _kind(data: bytes) -> str | None:
+    """The name of the format by its first bytes; None for what is no image."""
+    for start, kind in _STARTS:
+        if data.startswith(start):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WebP"
+    if data[:2] == b"BM" and b"\0" in data[2:18]:  # no text has a NUL there
+        return "BMP"
+    if data[4:8] == b"ftyp":
+        brands = data[8:64]
+        if b"avif" in brands or b"avis" in brands:
+            return "AVIF"
+        return "HEIC" if brands[:4] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1") else "MP4"
+    head = data[:4096]
+    if b"%PDF-" in head[:1024]:
+        return "PDF"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype")) and b"<svg" in text):
+        return "SVG"
+    return None
+
+
+def _ends_early(kind: str, data: bytes) -> bool:
+    """Whether the end of the file is missing, by the mark that the format puts there."""
+    if kind == "PNG":
+        return b"IEND" not in data
+    if kind == "JPEG":
+        return b"\xff\xd9" not in data
+    if kind == "GIF":
+        return not data.rstrip(b"\0").endswith(b";")
+    if kind == "WebP":
+        return int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if kind == "BMP":
+        return int.from_bytes(data[2:6], "little") > len(data)
+    byte_order = "little" if data[:2] == b"II" else "big"
+    return int.from_bytes(data[4:8], byte_order) >= len(data)
+
+
+def _tiff_ends_early(image: Any, data: bytes) -> bool:
+    """Whether a strip or tile lies beyond the end of the file; libtiff leaves such a one black."""
+    for offsets, lengths in (_STRIPS, _TILES):
+        for offset, length in zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ()), strict=False):
+            if offset + length > len(data):
+                return True
+    return False

@@ -1,0 +1,91 @@
+"""The networks, as plain modules: normalised images `(N, 1, 28, 28)` in, logits `(N, 10)` out.
+
+Nothing here knows of training, data or Lightning; a network can be lifted out and used alone.
+"""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+NetworkName = Literal["reference"]
+NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
+
+
+class Normalize(nn.Module):
+    """Scale uint8 (or float 0 to 255) pixels to [0, 1] and standardise them, on their device.
+
+    The two numbers are buffers: they are in the state dict and travel with the model.
+
+    Args:
+        mean: mean of the training pixels, in [0, 1].
+        std: standard deviation of the training pixels, above 0, in the same unit.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: float = 0.0, std: float = 1.0) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `(N, 1, 28, 28)`, 0 to 255, to standardised float32 of the same shape."""
+        return (images.float() - self.mean * 255.0) / (self.std * 255.0)
+
+
+class ReferenceCNN(nn.Module):
+    """The network of the original MNIST-Pytorch-CNN (2023): four convolution stages and a full connection.
+
+    456,650 parameters. Submodules, their order and so the keys of the state dict are the original's: its published
+    weights load with `strict=True` (they expect pixels in [0, 1]: mean 0, standard deviation 1).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Sequential(  # (N, 1, 28, 28) -> (N, 32, 24, 24)
+            nn.Conv2d(1, 32, kernel_size=5),
+            nn.BatchNorm2d(32),
+            nn.ReLU(inplace=True),
+        )
+        self.layer2 = nn.Sequential(  # -> (N, 64, 20, 20), pooled to (N, 64, 16, 16)
+            nn.Conv2d(32, 64, kernel_size=5),
+            nn.BatchNorm2d(64),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(kernel_size=5, stride=1, padding=2, dilation=2),
+        )
+        self.layer3 = nn.Sequential(  # -> (N, 64, 12, 12), pooled to (N, 64, 8, 8)
+            nn.Conv2d(64, 64, kernel_size=5),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(kernel_size=5, stride=1, padding=2, dilation=2),
+        )
+        self.layer4 = nn.Sequential(  # -> (N, 64, 6, 6), pooled to (N, 64, 4, 4)
+            nn.Conv2d(64, 64, kernel_size=3),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(kernel_size=3, stride=1, padding=1, dilation=2),
+        )
+        self.fc = nn.Sequential(  # -> (N, 1024) -> (N, 256) -> (N, 10)
+            nn.Flatten(),
+            nn.ReLU(),
+            nn.Linear(64 * 4 * 4, 256),
+            nn.ReLU(inplace=True),
+            nn.Linear(256, 10),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        features: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(images))))
+        logits: Tensor = self.fc(features)
+        return logits
+
+
+def build_network(name: str) -> nn.Module:
+    """Make a fresh network by its name in the config.
+
+    Raises:
+        ValueError: no network has that name; the message lists those there are.
+    """
+    if name == "reference":
+        return ReferenceCNN()
+    raise ValueError(f"model.network: {name!r} is unknown; the networks are {', '.join(NETWORK_NAMES)}")

@@ -1,0 +1,364 @@
+"""fit, validate, test and predict: LightningCLI with the rules of this project around it.
+
+What is added to LightningCLI: every mistake is one line; a checkpoint brings its own config along, and what the user says
+wins over it; no untrained network is scored; the preprocessing contract is kept; `fit` ends by testing the best checkpoint
+and filling the run folder.
+"""
+
+import json
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jsonargparse.typing import NonNegativeInt, register_type
+from lightning import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from mnist_lit.data.datamodule import DigitsDataModule
+from mnist_lit.data.filters import FilterChain
+from mnist_lit.errors import Failure, UsageError
+from mnist_lit.model.checkpoint import AtomicCheckpointIO, load_checkpoint, passport, read_contract
+from mnist_lit.model.classifier import DigitClassifier
+from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
+from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.usage import OneLineParser, StrictConfigFile
+
+register_type(FilterChain, str, FilterChain.parse, deserializer_exceptions=(ValueError,))
+
+# Of the remembered config, what a command that only uses the model takes over: the trainer's devices are those of
+# another machine, but the precision is part of the answers.
+_USE_SECTIONS = ("model", "data")
+
+_DESCRIPTIONS = {
+    "fit": "Train, keep the best checkpoint on validation, test it, write a run folder. With --ckpt_path: go on with a run.",
+    "validate": "Score a checkpoint on the validation images.",
+    "test": "Score a checkpoint on the test images.",
+    "predict": "Read one digit per image file and write predictions.csv.",
+}
+
+
+class DigitsCLI(LightningCLI):
+    """The four commands that train or score."""
+
+    def __init__(self, command: str, args: Sequence[str], *, stop: StopOnSignal) -> None:
+        self.command = command
+        self.stop = stop
+        self.checkpoint: Path | None = None
+        self.remembered: dict[str, Any] | None = None
+        self.failed = 0  # image files that could not be read
+        super().__init__(
+            DigitClassifier,
+            DigitsDataModule,
+            save_config_callback=None,  # `RunFolder` keeps the config, in the folder that it makes
+            trainer_defaults={
+                "max_epochs": 5,
+                "num_sanity_val_steps": 0,  # would score two batches twice, to find faults that the tests find
+                "enable_model_summary": False,  # one line instead, see `describe`
+                "logger": False,  # `RunFolder` makes the loggers
+            },
+            seed_everything_default=0,
+            parser_class=OneLineParser,
+            parser_kwargs={name: {"description": text} for name, text in _DESCRIPTIONS.items()},
+            args=[command, *args],
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,  # would store class paths in checkpoints
+        )
+
+    # ------------------------------------------------------------------ arguments
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make a parser whose `--config` reads strictly."""
+        parser = OneLineParser(**kwargs)
+        parser.add_argument(
+            "-c", "--config", action=StrictConfigFile, help="YAML file; may be given several times, the later one wins."
+        )
+        return parser
+
+    def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add what belongs to a run as a whole."""
+        parser.add_argument(
+            "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, sample order and augmentation."
+        )
+        parser.add_argument("--experiment", type=str, default="default", help="Folder of the run under log_dir.")
+        parser.add_argument("--log_dir", type=Path, default=Path("lightning_logs"), help="Where run folders are.")
+        parser.add_argument(
+            "--override_contract",
+            type=bool,
+            default=False,
+            help="Use the filter chain given here although the model was trained with another one.",
+        )
+        parser.add_argument(
+            "--output",
+            type=Path | None,
+            default=None,
+            help="Where predict, validate and test write; left out: predictions.csv here, scores beside the checkpoint.",
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Let one seed govern the data too."""
+        parser.link_arguments("seed_everything", "data.seed")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Return the commands, with the arguments of the trainer's methods that are not the user's to set."""
+        ours = {"model", "datamodule", "weights_only", "verbose", "return_predictions"}
+        return {
+            "fit": ours | {"train_dataloaders", "val_dataloaders"},
+            "validate": ours | {"dataloaders"},
+            "test": ours | {"dataloaders"},
+            "predict": ours | {"dataloaders"},
+        }
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; if a checkpoint is named, parse again on top of the config that it remembers."""
+        config = parser.parse_args(args)[self.command]
+        if config.ckpt_path is None and self.command != "fit":
+            newest = next(iter(checkpoints_newest_first(config.log_dir)), None)
+            hint = f"the newest is {newest}" if newest else f"there is none under {config.log_dir} yet: train one with fit"
+            raise UsageError(f"--ckpt_path: missing; an untrained network is not scored ({hint})")
+        if config.ckpt_path is not None:
+            self.checkpoint = find_checkpoint(str(config.ckpt_path), config.log_dir)
+            entry = passport(load_checkpoint(self.checkpoint), self.checkpoint)
+            self.remembered = remembered = dict(entry.get("config") or {})
+            if self.command != "fit":
+                precision = remembered.get("trainer", {}).get("precision")
+                remembered = {key: remembered[key] for key in _USE_SECTIONS if key in remembered}
+                remembered["trainer"] = {"precision": precision}
+            # First, so that everything the user says comes later and wins.
+            args = [self.command, "--config", json.dumps(remembered), *args[1:]]
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Do nothing: the stock version lets a checkpoint win over the user's own flags."""
+
+    def _set_seed(self) -> None:
+        from lightning import seed_everything
+
+        seed_everything(self.config[self.command]["seed_everything"], workers=True, verbose=False)
+
+    # ------------------------------------------------------------------ before the run
+
+    def before_instantiate_classes(self) -> None:
+        """Check what the parser cannot, and resolve what depends on the machine."""
+        config = self.config[self.command]
+        trainer = config.trainer
+        for key in ("max_epochs", "log_every_n_steps"):
+            value = trainer[key]
+            if value is not None and value < 1:
+                raise UsageError(f"trainer.{key}: {value} is not allowed; a whole number above 0 is")
+        if trainer.precision is None:
+            trainer.precision = default_precision(trainer.accelerator)
+        if self.checkpoint is not None:
+            self._keep_contract(config)
+        config.ckpt_path = str(self.checkpoint) if self.checkpoint else None
+
+    def _keep_contract(self, config: Any) -> None:
+        assert self.checkpoint is not None
+        entry = passport(load_checkpoint(self.checkpoint), self.checkpoint)
+        own = FilterChain.parse(read_contract(entry, self.checkpoint).filters)
+        if config.data.filters is None:
+            config.data.filters = own
+        elif config.data.filters != own and not config.override_contract:
+            raise UsageError(
+                f"data.filters: {config.data.filters} differs from the chain of {self.checkpoint}: {own} "
+                "(leave data.filters out, or say --override_contract true)"
+            )
+        if config.model.network != entry["network"]:
+            raise UsageError(
+                f"model.network: {config.model.network} expected, but {self.checkpoint} holds {entry['network']}"
+            )
+
+    def instantiate_classes(self) -> None:
+        """Make model, data and trainer; a value they refuse is wrong use."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, MisconfigurationException) as error:
+            raise UsageError(_short(error)) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the trainer with this project's callbacks and its checkpoint files."""
+        config = self.config[self.command]
+        callbacks: list[Any] = [Progress(self.say)] if config.trainer.enable_progress_bar is not False else []
+        self.run_folder: RunFolder | None = None
+        if self.command == "fit":
+            plain = plain_config(self._parser("fit"), config)
+            first_step, resumed = None, None
+            if self.checkpoint is not None:
+                resumed = folder_of(self.checkpoint)
+                first_step = int(load_checkpoint(self.checkpoint)["global_step"])
+            text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+            self.run_folder = RunFolder(config.log_dir, config.experiment, plain, text, resumed, first_step)
+            callbacks += [self.run_folder, self.stop, *checkpoints(config.data.val_size)]
+        given = self._get(self.config_init, "trainer")
+        plugins = [*(given.get("plugins") or []), AtomicCheckpointIO()]
+        own = [*(given.get("callbacks") or []), *callbacks]
+        return super().instantiate_trainer(plugins=plugins, callbacks=own, **kwargs)
+
+    # ------------------------------------------------------------------ the commands
+
+    def say(self, line: str) -> None:
+        """Print a line to the user, once, whatever the number of processes."""
+        if self.trainer.is_global_zero:
+            print(line, flush=True)  # noqa: T201
+
+    def describe(self) -> None:
+        """Say what is about to happen: data, chain, network, device and precision."""
+        data, model, trainer = self.datamodule, self.model, self.trainer
+        parameters = sum(p.numel() for p in model.network.parameters())
+        where = str(data.root) if data.root else "bundled" if data.dataset == "mnist" else ".cache/data"
+        devices = f"{trainer.num_devices} × " if trainer.num_devices > 1 else ""
+        self.say(f"data       {data.dataset} ({where}), filters: {data.filters}")
+        self.say(f"network    {model.network_name}, {parameters:,} parameters")
+        self.say(f"device     {devices}{trainer.strategy.root_device.type}, precision {trainer.precision}")
+        if self.checkpoint is not None:
+            self.say(f"checkpoint {self.checkpoint}")
+
+    def fit(self, **kwargs: Any) -> None:
+        """Train, test the best checkpoint, fill the run folder."""
+        from mnist_lit.run.results import finish_fit
+
+        self.describe()
+        if self.remembered is not None:
+            now = plain_config(self._parser("fit"), self.config["fit"])
+            for line in differences(self.remembered, now):
+                self.say(f"resume     {line}")
+        started = time.perf_counter()
+        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        seconds = time.perf_counter() - started
+        assert self.run_folder is not None
+        finish_fit(
+            self.trainer,
+            self.model,
+            self.datamodule,
+            self.run_folder,
+            seconds=seconds,
+            resumed=self.checkpoint is not None,
+            say=self.say,
+        )
+
+    def validate(self, **kwargs: Any) -> None:
+        """Score the checkpoint on the validation images."""
+        if self.datamodule.val_size == 0:
+            raise UsageError("data.val_size: 0 leaves no validation images to score")
+        self._score("validate")
+
+    def test(self, **kwargs: Any) -> None:
+        """Score the checkpoint on the test images."""
+        self._score("test")
+
+    def _score(self, command: str) -> None:
+        from mnist_lit.run.results import score_summary, scores_of, write_json
+
+        assert self.checkpoint is not None
+        self.describe()
+        run = getattr(self.trainer, command)
+        run(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True, verbose=False)
+        part = "val" if command == "validate" else "test"
+        scores = scores_of(self.trainer, self.model, part)
+        self.say(score_summary(part, scores))
+        if self.trainer.is_global_zero:
+            folder = folder_of(self.checkpoint) or self.checkpoint.parent
+            path = self.config[self.command].output or folder / f"{command}.json"
+            report = {
+                "checkpoint": str(self.checkpoint),
+                "dataset": self.datamodule.dataset,
+                "filters": str(self.datamodule.filters),
+                "sha256": self.datamodule.sha256,
+                part: scores,
+            }
+            write_json(path, report)
+            self.say(f"wrote      {path}")
+
+    def predict(self, **kwargs: Any) -> None:
+        """Answer for every image file."""
+        from mnist_lit.run.predictions import write_predictions
+
+        assert self.checkpoint is not None
+        self.describe()
+        data = self.datamodule
+        batches = self.trainer.predict(self.model, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
+        path = self.config[self.command].output or Path("predictions.csv")
+        self.failed = write_predictions(path, data.files, batches or [], class_names=data.class_names, say=self.say)
+
+
+def plain_config(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
+    """Return the resolved config as plain data: what `config.yaml` and every checkpoint hold.
+
+    Without `ckpt_path`, which belongs to one call and not to the run.
+    """
+    text = parser.dump(config, skip_none=False, skip_link_targets=True, format="yaml")
+    plain: dict[str, Any] = yaml.safe_load(text)
+    for key in ("ckpt_path", "config", "output", "override_contract"):
+        plain.pop(key, None)
+    return plain
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    """Return one line `key: old -> new` for every value that differs between two nested dicts."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines: list[str] = []
+        for key in [*old, *(k for k in new if k not in old)]:
+            lines += differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key))
+        return lines
+    return [] if old == new else [f"{prefix}: {old} -> {new}"]
+
+
+def default_precision(accelerator: Any) -> str:
+    """Return `bf16-mixed` where the processor multiplies in bfloat16 by itself, else `32-true`.
+
+    On such CPUs (AVX512-BF16, AMX, ARM's bf16) the reference network trains 1.8 times faster; elsewhere bfloat16 is
+    emulated and slower.
+    """
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if accelerator == "mps" or (accelerator in ("auto", "gpu") and torch.backends.mps.is_available()):
+        return "32-true"
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # missing before torch 2.11
+    has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bf16-mixed" if has_bf16 else "32-true"
+
+
+def _short(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _quiet() -> None:
+    """Silence messages that a user can do nothing about, each for its reason."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # device listings and advertisements
+    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
+    for message in (
+        ".*does not have many workers.*",  # batches are cut out of memory: workers would only cost
+        ".*exists and is not empty.*",  # a resumed run writes into its own folder, as it should
+        ".*The dirpath has changed.*",  # a run folder that was moved can be gone on with
+        ".*is smaller than the logging interval.*",  # short runs log their first step, which is enough
+        ".*lr_scheduler.step.*before.*optimizer.step.*",  # wrong in a resumed run, where the schedule goes on
+        ".*Trying to infer the `batch_size`.*",  # nothing is averaged over batches by Lightning here
+        ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def run(command: str, args: Sequence[str], *, debug: bool) -> int:
+    """Run one of the four commands; see `mnist_lit.cli.main` for the exit status."""
+    if not debug:
+        _quiet()
+    stop = StopOnSignal()
+    try:
+        cli = DigitsCLI(command, args, stop=stop)
+    except KeyboardInterrupt:
+        return 128 + (stop.signum or signal.SIGINT)
+    except SystemExit as left:  # after --help, or Lightning's way out of a KeyboardInterrupt
+        return 128 + (stop.signum or signal.SIGINT) if left.code else 0
+    except OSError as error:
+        if debug:
+            raise
+        raise Failure(f"{error.filename or 'file system'}: {error.strerror or error}") from error
+    return 1 if cli.failed else 0

@@ -1,0 +1,161 @@
+"""What a wrong command line or config file is answered with: one line that names the key, the value and what is right.
+
+Config files are read by a strict YAML loader first: it refuses what PyYAML lets pass in silence (duplicate keys) or what
+would take long (alias bombs, huge files).
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ActionConfigFile
+from lightning.pytorch.cli import LightningArgumentParser
+
+from mnist_lit.errors import UsageError
+
+MAX_CONFIG_BYTES = 1_000_000
+MAX_ALIASES = 100
+
+_TYPES = {
+    "PositiveInt": "a whole number above 0",
+    "NonNegativeInt": "a whole number, 0 or above",
+    "PositiveFloat": "a number above 0",
+    "NonNegativeFloat": "a number, 0 or above",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "NoneType": "null",
+}
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML of plain data without duplicate keys and with few aliases."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._aliases = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """Count the aliases, which could otherwise multiply without end."""
+        if self.check_event(yaml.AliasEvent):
+            self._aliases += 1
+            if self._aliases > MAX_ALIASES:
+                raise yaml.MarkedYAMLError(problem=f"more than {MAX_ALIASES} aliases", problem_mark=self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        """Refuse a key that stands twice."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a config file as plain data.
+
+    Raises:
+        UsageError: it is missing, too large, empty, not UTF-8 or not the YAML of a mapping; with file and line.
+    """
+    try:
+        if not path.is_file():
+            raise UsageError(f"{path}: no such config file")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise UsageError(f"{path}: {path.stat().st_size:,} bytes; a config has at most {MAX_CONFIG_BYTES:,}")
+        data = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506 - StrictLoader is a SafeLoader
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except yaml.MarkedYAMLError as error:
+        line = f"{path}:{error.problem_mark.line + 1}" if error.problem_mark else str(path)
+        raise UsageError(f"{line}: {error.problem or 'not valid YAML'}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
+    except RecursionError as error:
+        raise UsageError(f"{path}: nested too deeply") from error
+    if data is None:
+        raise UsageError(f"{path}: empty config file")
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: a mapping such as `data:` is expected, a {type(data).__name__} found")
+    return data
+
+
+class StrictConfigFile(ActionConfigFile):
+    """`--config FILE`, read by `read_config` before the parser sees it; a JSON object is taken as it is."""
+
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
+        """Check one file, then let the parser apply it."""
+        if not str(values).startswith("{"):
+            read_config(Path(str(values)))
+        super().__call__(parser, cfg, values, option_string)
+
+
+class OneLineParser(LightningArgumentParser):
+    """A parser that raises `UsageError` with one line instead of printing its usage and leaving."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Turn the parser's own words into one line."""
+        raise UsageError(one_line(message, known_keys(self))) from ex
+
+
+def known_keys(parser: Any) -> list[str]:
+    """Return every key of a parser and its subcommands, such as `data.batch_size`."""
+    keys: list[str] = []
+    for action in parser._actions:
+        keys += [option.removeprefix("--") for option in action.option_strings if option.startswith("--")]
+    for sub in (getattr(parser, "_subcommands_action", None) or {} and parser._subcommands_action._name_parser_map or {}).values():
+        keys += known_keys(sub)
+    return keys
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean X?)` for the closest known word, or nothing."""
+    known = sorted(set(known))
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not close:  # `batch_size` for `data.batch_size`
+        close = [key for key in known if key.rpartition(".")[2] == word][:1]
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def one_line(message: str, known: Iterable[str]) -> str:
+    """Say in one line what the parser says in several.
+
+    Args:
+        message: the parser's message.
+        known: the keys there are, to suggest one.
+    """
+    if match := re.match(r"unrecognized arguments: (\S+)", message):
+        word = match.group(1).partition("=")[0]
+        if word.startswith("--"):
+            return f"{word}: no such argument{did_you_mean(word[2:], known)}"
+        return f"{word}: not expected here (arguments are written --name value)"
+    if match := re.search(r"does not accept (?:option|nested key|key)?s? ?'([^']*)'", message):
+        return f"{match.group(1)}: no such key{did_you_mean(match.group(1), known)}"
+    if match := re.match(r"argument subcommand: invalid choice: '([^']*)'", message):
+        return f"{match.group(1)}: no such command"
+    if match := re.match(r'(?:Parser|Problem with given class_path|Value for) key "([^"]+)":\s*(.*)', message, re.DOTALL):
+        return f"{match.group(1)}: {_reason(match.group(2))}"
+    return " ".join(message.split())
+
+
+def _reason(text: str) -> str:
+    if match := re.search(r"Expected a typing\.Literal\[(.*?)\]\. Got value: (\S+)", text):
+        return f"{match.group(2)} is not one of {match.group(1)}"
+    if match := re.search(r"Not of type (\w+): (.*)", text):
+        name, reason = match.groups()
+        if name in _TYPES:
+            return f"{reason.partition(' does not conform')[0]} is not allowed; {_TYPES[name]} is"
+        return reason
+    given = re.search(r"Given value: (.*)", text)
+    wanted = [_TYPES.get(name.rpartition(".")[2], name) for name in re.findall(r"Expected a <class '([\w.]+)'>", text)]
+    if given and wanted:
+        return f"{given.group(1)} is not allowed; {' or '.join(wanted)} is"
+    if match := re.search(r"Expected a <class '(\w+)'>\. Got value: (.*)", text):
+        return f"{match.group(2)} is not allowed; {_TYPES.get(match.group(1), match.group(1))} is"
+    return " ".join(text.split())

@@ -1,12 +1,13 @@
 """fit, validate, test and predict: LightningCLI with the rules of this project around it.
 
-What is added to LightningCLI: every mistake is one line; a checkpoint brings its own config along, and what the user says
-wins over it; no untrained network is scored; the preprocessing contract is kept; `fit` ends by testing the best checkpoint
-and filling the run folder.
+What is added to LightningCLI: every mistake is one line; a checkpoint brings its own config along, and what the user
+says wins over it; no untrained network is scored; the preprocessing contract is kept; `fit` ends by testing the best
+checkpoint and filling the run folder.
 """
 
 import json
 import logging
+import os
 import signal
 import time
 import warnings
@@ -37,7 +38,7 @@ register_type(FilterChain, str, FilterChain.parse, deserializer_exceptions=(Valu
 _USE_SECTIONS = ("model", "data")
 
 _DESCRIPTIONS = {
-    "fit": "Train, keep the best checkpoint on validation, test it, write a run folder. With --ckpt_path: go on with a run.",
+    "fit": "Train, keep the best checkpoint, test it, write a run folder. With --ckpt_path: go on with a run.",
     "validate": "Score a checkpoint on the validation images.",
     "test": "Score a checkpoint on the test images.",
     "predict": "Read one digit per image file and write predictions.csv.",
@@ -98,7 +99,7 @@ class DigitsCLI(LightningCLI):
             "--output",
             type=Path | None,
             default=None,
-            help="Where predict, validate and test write; left out: predictions.csv here, scores beside the checkpoint.",
+            help="Where predict, validate and test write (predictions.csv; the scores in the run folder).",
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -121,7 +122,9 @@ class DigitsCLI(LightningCLI):
         config = parser.parse_args(args)[self.command]
         if config.ckpt_path is None and self.command != "fit":
             newest = next(iter(checkpoints_newest_first(config.log_dir)), None)
-            hint = f"the newest is {newest}" if newest else f"there is none under {config.log_dir} yet: train one with fit"
+            hint = (
+                f"the newest is {newest}" if newest else f"there is none under {config.log_dir} yet: train one with fit"
+            )
             raise UsageError(f"--ckpt_path: missing; an untrained network is not scored ({hint})")
         if config.ckpt_path is not None:
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.log_dir)
@@ -153,6 +156,7 @@ class DigitsCLI(LightningCLI):
             value = trainer[key]
             if value is not None and value < 1:
                 raise UsageError(f"trainer.{key}: {value} is not allowed; a whole number above 0 is")
+        _check_devices(trainer)
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
         if self.checkpoint is not None:
@@ -283,7 +287,7 @@ class DigitsCLI(LightningCLI):
         assert self.checkpoint is not None
         self.describe()
         data = self.datamodule
-        batches = self.trainer.predict(self.model, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
+        batches: Any = self.trainer.predict(self.model, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
         path = self.config[self.command].output or Path("predictions.csv")
         self.failed = write_predictions(path, data.files, batches or [], class_names=data.class_names, say=self.say)
 
@@ -310,6 +314,19 @@ def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
     return [] if old == new else [f"{prefix}: {old} -> {new}"]
 
 
+def _check_devices(trainer: Any) -> None:
+    """Refuse more processes on a CPU than can make sense; of GPUs, Lightning itself knows how many there are.
+
+    Raises:
+        UsageError: with the number that is allowed.
+    """
+    on_cpu = trainer.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    most = max(8, os.cpu_count() or 1)
+    text = str(trainer.devices)
+    if on_cpu and text.isdigit() and not 1 <= int(text) <= most:
+        raise UsageError(f"trainer.devices: {text} is not allowed on this CPU; 1 to {most} processes are")
+
+
 def default_precision(accelerator: Any) -> str:
     """Return `bf16-mixed` where the processor multiplies in bfloat16 by itself, else `32-true`.
 
@@ -320,7 +337,7 @@ def default_precision(accelerator: Any) -> str:
         return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
     if accelerator == "mps" or (accelerator in ("auto", "gpu") and torch.backends.mps.is_available()):
         return "32-true"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # missing before torch 2.11
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older versions
     has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return "bf16-mixed" if has_bf16 else "32-true"
 
@@ -336,11 +353,13 @@ def _quiet() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     for message in (
         ".*does not have many workers.*",  # batches are cut out of memory: workers would only cost
+        ".*callbacks used to create the checkpoint need to be provided.*",  # they write checkpoints, scoring does not
         ".*exists and is not empty.*",  # a resumed run writes into its own folder, as it should
         ".*The dirpath has changed.*",  # a run folder that was moved can be gone on with
         ".*is smaller than the logging interval.*",  # short runs log their first step, which is enough
         ".*lr_scheduler.step.*before.*optimizer.step.*",  # wrong in a resumed run, where the schedule goes on
         ".*Trying to infer the `batch_size`.*",  # nothing is averaged over batches by Lightning here
+        ".*JsonargparseDeprecationWarning.*",  # a method that Lightning still calls by its old name
         ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=message)

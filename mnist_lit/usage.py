@@ -1,9 +1,10 @@
 """What a wrong command line or config file is answered with: one line that names the key, the value and what is right.
 
-Config files are read by a strict YAML loader first: it refuses what PyYAML lets pass in silence (duplicate keys) or what
-would take long (alias bombs, huge files).
+Config files are read by a strict YAML loader first: it refuses what PyYAML lets pass in silence (duplicate keys) or
+what would take long (alias bombs, huge files).
 """
 
+import argparse
 import difflib
 import re
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonargparse import ActionConfigFile
+from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not in its `__all__`
 from lightning.pytorch.cli import LightningArgumentParser
 
 from mnist_lit.errors import UsageError
@@ -43,7 +44,8 @@ class StrictLoader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             self._aliases += 1
             if self._aliases > MAX_ALIASES:
-                raise yaml.MarkedYAMLError(problem=f"more than {MAX_ALIASES} aliases", problem_mark=self.peek_event().start_mark)
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                raise yaml.MarkedYAMLError(problem=f"more than {MAX_ALIASES} aliases", problem_mark=mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
@@ -67,7 +69,7 @@ def read_config(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path}: no such config file")
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise UsageError(f"{path}: {path.stat().st_size:,} bytes; a config has at most {MAX_CONFIG_BYTES:,}")
-        data = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)  # noqa: S506 - StrictLoader is a SafeLoader
+        data = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -93,7 +95,7 @@ class StrictConfigFile(ActionConfigFile):
         """Check one file, then let the parser apply it."""
         if not str(values).startswith("{"):
             read_config(Path(str(values)))
-        super().__call__(parser, cfg, values, option_string)
+        super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 
 class OneLineParser(LightningArgumentParser):
@@ -109,8 +111,9 @@ def known_keys(parser: Any) -> list[str]:
     keys: list[str] = []
     for action in parser._actions:
         keys += [option.removeprefix("--") for option in action.option_strings if option.startswith("--")]
-    for sub in (getattr(parser, "_subcommands_action", None) or {} and parser._subcommands_action._name_parser_map or {}).values():
-        keys += known_keys(sub)
+        if isinstance(action, argparse._SubParsersAction):
+            for sub in action._name_parser_map.values():
+                keys += known_keys(sub)
     return keys
 
 
@@ -139,7 +142,9 @@ def one_line(message: str, known: Iterable[str]) -> str:
         return f"{match.group(1)}: no such key{did_you_mean(match.group(1), known)}"
     if match := re.match(r"argument subcommand: invalid choice: '([^']*)'", message):
         return f"{match.group(1)}: no such command"
-    if match := re.match(r'(?:Parser|Problem with given class_path|Value for) key "([^"]+)":\s*(.*)', message, re.DOTALL):
+    if match := re.match(
+        r'(?:Parser|Problem with given class_path|Value for) key "([^"]+)":\s*(.*)', message, re.DOTALL
+    ):
         return f"{match.group(1)}: {_reason(match.group(2))}"
     return " ".join(message.split())
 

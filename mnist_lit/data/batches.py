@@ -136,3 +136,23 @@ class BatchLoader(DataLoader[Batch]):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on in that epoch after that many batches; every other epoch starts with its first batch."""
         self._resume = {"epoch": int(state["epoch"]), "batches_given": int(state["batches_given"])}
+
+
+class PlainBatches:
+    """The batches of a loader and nothing else.
+
+    Lightning rebuilds every `DataLoader` that it predicts from, to keep track of sample indices. Our batches carry
+    their own indices, and a loader of whole batches cannot be rebuilt its way.
+
+    Args:
+        loader: where the batches come from.
+    """
+
+    def __init__(self, loader: BatchLoader) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._loader)

@@ -1,4 +1,4 @@
-"""Building blocks of the MNIST-C family: blur, affine warp, plasma fractal, line patterns, Canny edges.
+"""Building blocks of the MNIST-C family: blurs, affine warp, plasma fractal, line patterns, Canny edges.
 
 Whole batches of float arrays `(N, 28, 28)` in, the same out; no random number is drawn here. Each function treats every
 image alone and in the same order of operations, so that an image's result does not depend on its batch.
@@ -16,6 +16,7 @@ CENTRE = 13.5  # of 28 pixel centres 0 … 27, in both axes
 
 Floats = npt.NDArray[np.float32]
 
+_MOTION_RADIUS, _MOTION_SIGMA = 10, 3.0  # in pixels
 _LINE_REACH = 2.3  # vertical distance from a line, in pixels, at which its intensity is certainly 0
 _ZIGZAG = 2.0  # half-length and half-width of one zigzag, in pixels
 _CANNY_LOW, _CANNY_HIGH = 0.1, 0.2  # hysteresis thresholds of scikit-image for values in [0, 1]
@@ -37,6 +38,24 @@ def gaussian_blur(x: Floats, sigma: float, border: int = cv2.BORDER_REPLICATE) -
     for i in range(len(x)):
         out[i] = cv2.GaussianBlur(x[i], (side, side), sigmaX=sigma, sigmaY=sigma, borderType=border)
     return out
+
+
+def motion_kernel(angles: npt.NDArray[np.float64]) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return ImageMagick's motion-blur kernel (radius 10, sigma 3), which reaches to one side only.
+
+    Args:
+        angles: `(N,)`, in degrees.
+
+    Returns:
+        Weights `(21,)`, a half Gaussian of sum 1; for each image and weight, how many rows down, `(N, 21)`, and columns
+        to the right, `(N, 21)`, the pixel is taken from.
+    """
+    steps = np.arange(2 * _MOTION_RADIUS + 1)
+    weights = np.exp(-(steps**2) / (2.0 * _MOTION_SIGMA**2))
+    radians = np.radians(angles)[:, None]
+    down = np.ceil(steps * np.sin(radians) - 0.5).astype(np.int64)
+    right = np.ceil(steps * np.cos(radians) - 0.5).astype(np.int64)
+    return (weights / weights.sum()).astype(np.float32), down, right
 
 
 def affine(x: Floats, inverse: npt.NDArray[np.float64]) -> Floats:
@@ -79,9 +98,9 @@ def shift(x: Floats, rows: int, columns: int) -> Floats:
 def plasma(u: Floats, decay: float) -> Floats:
     """Grow plasma fractals of 256 × 256 by diamond-square on a torus and return their top-left corners.
 
-    The generator of ImageNet-C (Hendrycks & Dietterich 2019): a level adds w · U(-w, w) to the mean of four neighbours and
-    w shrinks by `decay` from level to level; the amplitude is therefore w², which shrinks by `decay`². The corner that
-    everything starts from is 0, and the whole map is scaled to [0, 1].
+    The generator of ImageNet-C (Hendrycks & Dietterich 2019): a level adds w · U(-w, w) to the mean of four neighbours
+    and w shrinks by `decay` from level to level; the amplitude is therefore w², which shrinks by `decay`². The corner
+    that everything starts from is 0, and the whole map is scaled to [0, 1].
 
     Args:
         u: `(N, 65536)` uniform numbers in [0, 1); the last one is not needed.
@@ -126,7 +145,7 @@ def line(column0: float, row0: float, column1: float, row1: float) -> npt.NDArra
     rows, columns = np.mgrid[0:SIZE, 0:SIZE].astype(np.float64)
     height = row0 + (row1 - row0) / (column1 - column0) * (columns - column0)
     distance = np.minimum(np.abs(rows - height), _LINE_REACH - 1e-9)
-    drawn = np.clip(np.log(1.0 - distance / _LINE_REACH) + 1.0, 0.0, 1.0)
+    drawn: npt.NDArray[np.float64] = np.clip(np.log(1.0 - distance / _LINE_REACH) + 1.0, 0.0, 1.0)
     drawn[:, : math.floor(column0)] = 0.0
     drawn[:, math.ceil(column1) :] = 0.0
     return drawn
@@ -165,9 +184,10 @@ def zigzag(row0: int, row1: int) -> Floats:
 def canny(x: Floats, sigma: float) -> npt.NDArray[np.bool_]:
     """Find Canny edges as scikit-image's `feature.canny` does with its defaults (Canny 1986).
 
-    Gaussian blur normalised at the border; 3 × 3 Sobel gradient; a pixel stays where its gradient is no smaller than the two
-    interpolated values one step up and down the gradient; 8-connected chains of at least 0.1 that reach 0.2 anywhere are
-    edges. The outermost pixels of an image are never edges. (`cv2.Canny` rounds directions to 45°; this does not.)
+    Gaussian blur normalised at the border; 3 × 3 Sobel gradient; a pixel stays where its gradient is no smaller than
+    the two interpolated values one step up and down the gradient; 8-connected chains of at least 0.1 that reach 0.2
+    anywhere are edges. The outermost pixels of an image are never edges. (`cv2.Canny` rounds directions to 45°; this
+    does not.)
 
     Args:
         x: `(N, 28, 28)` float32 in [0, 1].
@@ -205,6 +225,7 @@ def canny(x: Floats, sigma: float) -> npt.NDArray[np.bool_]:
     # The empty border keeps the chains of stacked images apart: one call labels all of them.
     _, labels = cv2.connectedComponents(weak.reshape(n * SIZE, SIZE), connectivity=8)
     strong = np.unique(labels.ravel()[(weak == 1) & (flat >= _CANNY_HIGH)])
-    edges = np.zeros(int(labels.max()) + 1, bool)
-    edges[strong] = True
-    return edges[labels].reshape(x.shape)
+    is_edge = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    is_edge[strong] = True
+    edges: npt.NDArray[np.bool_] = is_edge[labels].reshape(x.shape)
+    return edges

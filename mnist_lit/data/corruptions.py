@@ -1,16 +1,16 @@
 """The 15 corruptions of MNIST-C, seeded: uint8 images in, uint8 images out. They are for testing, never for training.
 
-Definitions: Mu & Gilmer 2019, "MNIST-C: a robustness benchmark for computer vision", arXiv 1906.02337. The published files
-came from an unseeded generator, so what is made here is the same family of images, not the same files
+Definitions: Mu & Gilmer 2019, "MNIST-C: a robustness benchmark for computer vision", arXiv 1906.02337. The published
+files came from an unseeded generator, so what is made here is the same family of images, not the same files
 (`mnist_lit.data.corrupted` reads the published ones).
 
-A corruption is a pure function of images and of uniform numbers, `(images, u) -> images`, with u of `(N, draws)`; `TABLE`
-says how many numbers each takes. The numbers of image i come from a counter-based generator (Philox) with a key of seed and
-name and the counter i · draws: they depend on (seed, name, i) alone, not on how many images are corrupted with it.
+A corruption is a pure function of images and of uniform numbers, `(images, u) -> images`, with u of `(N, draws)`;
+`TABLE` says how many numbers each takes. The numbers of image i come from a counter-based generator (Philox) with a key
+of seed and name and the counter i · draws: they depend on (seed, name, i) alone, not on how many images are corrupted.
 
-Where the definitions leave freedom, what the published generator's libraries did in 2019 is done here: warps are bilinear
-around (13.5, 13.5) with black outside; blurs are cut at four sigma and repeat the border pixel; results are rounded to the
-nearest of 256 values, halves up.
+Where the definitions leave freedom, what the published generator's libraries did in 2019 is done here: warps are
+bilinear around (13.5, 13.5) with black outside; blurs are cut at four sigma and repeat the border pixel; results are
+rounded to the nearest of 256 values, halves up.
 """
 
 import difflib
@@ -29,7 +29,6 @@ Images = npt.NDArray[np.uint8]
 
 _PIXELS = SIZE * SIZE
 _GLASS_SITES = [(h, w) for _ in range(2) for h in range(27, 1, -1) for w in range(27, 1, -1)]
-_MOTION_RADIUS, _MOTION_SIGMA = 10, 3.0
 _CHUNK_BYTES = 8_000_000  # of random numbers at once: small enough to stay near the processor
 
 
@@ -57,7 +56,7 @@ def _by_sign(x: Floats, u: Floats, warp: Callable[[Floats, int], Floats]) -> Flo
 
 
 def shot_noise(images: Images, u: Floats) -> Images:
-    """Count photons: Poisson(3x) / 3. Three and more photons are white, so three comparisons with its CDF are enough."""
+    """Count photons: Poisson(3x) / 3. Three photons or more are white: three comparisons with its CDF are enough."""
     rate = 3.0 * np.arange(256) / 255.0
     cdf = np.exp(-rate) * np.stack([np.ones(256), 1.0 + rate, 1.0 + rate + rate**2 / 2.0])
     photons = np.zeros(images.shape, np.uint8)
@@ -75,8 +74,8 @@ def impulse_noise(images: Images, u: Floats) -> Images:
 def shuffle_glass(images: Images, u: Floats) -> Images:
     """Swap pixels with a neighbour, one site after another: the middle step of `glass_blur`.
 
-    Twice, for rows and columns from 27 down to 2, with probability 0.5, a pixel changes place with the one at an offset of
-    -1 or 0 on each axis (both 0: nothing happens).
+    Twice, for rows and columns from 27 down to 2, with probability 0.5, a pixel changes place with the one at an offset
+    of -1 or 0 on each axis (both 0: nothing happens).
 
     Args:
         images: `(N, 28, 28)` uint8.
@@ -102,27 +101,9 @@ def glass_blur(images: Images, u: Floats) -> Images:
     return _to_uint8(parts.gaussian_blur(_unit(shuffle_glass(blurred, u)), 0.7))
 
 
-def motion_kernel(angles: npt.NDArray[np.float64]) -> tuple[Floats, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return ImageMagick's motion-blur kernel (radius 10, sigma 3), which reaches to one side only.
-
-    Args:
-        angles: `(N,)`, in degrees.
-
-    Returns:
-        Weights `(21,)`, a half Gaussian of sum 1; for each image and weight, how many rows down, `(N, 21)`, and columns to
-        the right, `(N, 21)`, the pixel is taken from.
-    """
-    steps = np.arange(2 * _MOTION_RADIUS + 1)
-    weights = np.exp(-(steps**2) / (2.0 * _MOTION_SIGMA**2))
-    radians = np.radians(angles)[:, None]
-    down = np.ceil(steps * np.sin(radians) - 0.5).astype(np.int64)
-    right = np.ceil(steps * np.cos(radians) - 0.5).astype(np.int64)
-    return (weights / weights.sum()).astype(np.float32), down, right
-
-
 def motion_blur(images: Images, u: Floats) -> Images:
     """Move the camera along a line at an angle drawn from ±45°, fading; the border pixel repeats outside."""
-    weights, down, right = motion_kernel(90.0 * u[:, 0].astype(np.float64) - 45.0)
+    weights, down, right = parts.motion_kernel(90.0 * u[:, 0].astype(np.float64) - 45.0)
     x = _unit(images).reshape(len(images), _PIXELS)
     out = np.zeros(images.shape, np.float32)
     pixels = np.arange(SIZE)
@@ -135,7 +116,7 @@ def motion_blur(images: Images, u: Floats) -> Images:
 
 
 def shear(images: Images, u: Floats) -> Images:
-    """Slant by ±0.4 rad about the centre: reads column x - y·sin(0.4), row y·cos(0.4) (as scikit-image had it in 2019)."""
+    """Slant by ±0.4 rad about the centre: reads column x - y·sin(0.4), row y·cos(0.4) (scikit-image of 2019)."""
 
     def warp(x: Floats, sign: int) -> Floats:
         return parts.affine(x, np.array([[1.0, -math.sin(0.4 * sign)], [0.0, math.cos(0.4)]]))
@@ -185,8 +166,9 @@ def stripe(images: Images, u: Floats) -> Images:
 
 def add_fog(x: Floats, plasma: Floats) -> Floats:
     """Add 3 · plasma and scale back so that the brightest possible pixel is as bright as the image's brightest was."""
-    top = x.max(axis=(1, 2), keepdims=True, initial=0.0)
-    return (x + 3.0 * plasma) * (top / (top + 3.0))
+    top = x.max(axis=(1, 2), keepdims=True)
+    foggy: Floats = (x + 3.0 * plasma) * (top / (top + 3.0))
+    return foggy
 
 
 def fog(images: Images, u: Floats) -> Images:
@@ -262,7 +244,7 @@ def _generator(seed: int, name: str) -> np.random.Philox:
 
 
 def _uniform(generator: np.random.Philox, n: int, draws: int) -> Floats:
-    """Draw the next `(n, draws)` numbers in [0, 1), multiples of 2**-24; raw bits, which no release of NumPy changes."""
+    """Draw the next `(n, draws)` numbers in [0, 1), multiples of 2**-24; raw bits stay the same in every NumPy."""
     pairs = (draws + 1) // 2
     bits = generator.random_raw(n * pairs).astype("<u8", copy=False).view("<u4").reshape(n, 2 * pairs)[:, :draws]
     return (bits >> np.uint32(8)).astype(np.float32) * np.float32(2.0**-24)
@@ -280,6 +262,16 @@ def check_name(name: str) -> None:
         raise ValueError(f"corruption: {name!r} is not known ({hint}allowed: {', '.join(CORRUPTIONS)})")
 
 
+def check_images(images: Images) -> None:
+    """Refuse anything but `(N, 28, 28)` uint8.
+
+    Raises:
+        ValueError: with what was given and what is allowed.
+    """
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIZE, SIZE):
+        raise ValueError(f"corruption: images of {images.dtype} {images.shape} are not allowed; uint8 (N, 28, 28) is")
+
+
 def corrupt(images: Images, name: str, *, seed: int) -> Images:
     """Corrupt images with one of the 15 corruptions of MNIST-C.
 
@@ -295,8 +287,7 @@ def corrupt(images: Images, name: str, *, seed: int) -> Images:
         ValueError: the name is unknown, or the images are not `(N, 28, 28)` uint8.
     """
     check_name(name)
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (SIZE, SIZE):
-        raise ValueError(f"corruption: images of {images.dtype} {images.shape} are not allowed; uint8 (N, 28, 28) is")
+    check_images(images)
     corruption, generator = TABLE[name], _generator(seed, name)
     out = np.empty_like(images, order="C")
     chunk = max(1, min(1000, _CHUNK_BYTES // (4 * max(corruption.draws, 1))))

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mnist_lit.data.augment import AffineRange, random_affine
-from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset
+from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset, PlainBatches
 from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import BUNDLED, Images, find_file
@@ -72,7 +72,7 @@ def apply_chain(chain: FilterChain, images: Images, *, label: str) -> Images:
     if len(chain) == 0:
         return images
     filtered = np.empty_like(images)
-    with tqdm(total=len(images), desc=f"filter {label}", unit=" images", delay=1.0, leave=False) as bar:
+    with tqdm(total=len(images), desc=f"filter {label}", unit=" images", delay=1.0, leave=False, disable=None) as bar:
         for start in range(0, len(images), _CHUNK):
             filtered[start : start + _CHUNK] = chain(images[start : start + _CHUNK], first_index=start)
             bar.update(min(_CHUNK, len(images) - start))
@@ -110,7 +110,7 @@ class DigitsDataModule(LightningDataModule):
         eval_batch_size: PositiveInt = 500,
         val_size: NonNegativeInt = 5_000,
         split_seed: NonNegativeInt = 0,
-        images: list[Path] | None = None,
+        images: Path | list[Path] | None = None,
         test_curves: bool = True,
         num_workers: NonNegativeInt = 0,
         seed: NonNegativeInt = 0,
@@ -124,7 +124,7 @@ class DigitsDataModule(LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.val_size = val_size
         self.split_seed = split_seed
-        self.image_paths = images
+        self.image_paths = [images] if isinstance(images, Path) else images
         self.files: list[DigitFile] = []  # what became of them, once read
         self.test_curves = test_curves
         self.num_workers = num_workers
@@ -163,7 +163,9 @@ class DigitsDataModule(LightningDataModule):
         self._add("val", part.images[val], self.filters.for_evaluation(), part.labels[val], val)
         self.mean, self.std = pixel_mean_std(self._datasets["train"].images.numpy())
         if self.std == 0.0:
-            raise UsageError(f"data.filters: {self.filters} leaves every pixel equal (choose a chain that keeps the digit)")
+            raise UsageError(
+                f"data.filters: {self.filters} leaves every pixel equal (choose a chain that keeps the digit)"
+            )
 
     def _setup_files(self) -> None:
         if not self.image_paths:
@@ -172,11 +174,15 @@ class DigitsDataModule(LightningDataModule):
         unknown = np.zeros(len(digits), dtype=np.uint8)
         self._add("predict", digits, self.filters.for_evaluation(), unknown, np.arange(len(digits)))
 
-    def _add(self, name: str, images: Images, chain: FilterChain, labels: Images, indices: npt.NDArray[np.int64]) -> None:
+    def _add(
+        self, name: str, images: Images, chain: FilterChain, labels: Images, indices: npt.NDArray[np.int64]
+    ) -> None:
         filtered = apply_chain(chain, images, label=f"{name} images")
         # `filtered` may be a read-only view of the file's bytes: torch wants memory of its own.
         tensor = torch.from_numpy(filtered if filtered.flags.writeable else filtered.copy())[:, None]
-        self._datasets[name] = DigitDataset(tensor, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices))
+        self._datasets[name] = DigitDataset(
+            tensor, torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(indices)
+        )
 
     def size(self, part: str) -> int:
         """Return the number of images of `train`, `val` or `test`, once it is set up."""
@@ -223,9 +229,9 @@ class DigitsDataModule(LightningDataModule):
         """Return the whole test set, each image once."""
         return self._loader("test")
 
-    def predict_dataloader(self) -> BatchLoader:
+    def predict_dataloader(self) -> PlainBatches:
         """Return the digits of the image files that could be read."""
-        return self._loader("predict")
+        return PlainBatches(self._loader("predict"))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment training batches on the device they have just been moved to."""

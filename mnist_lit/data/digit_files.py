@@ -1,4 +1,4 @@
-"""Image files with one digit each, for `predict`: paths in, uint8 `(N, 28, 28)` like MNIST out, with what went wrong."""
+"""Image files with one digit each, for `predict`: paths in, uint8 `(N, 28, 28)` out, and what went wrong."""
 
 import os
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ def read_digit_files(paths: Sequence[str | os.PathLike[str]]) -> tuple[list[Digi
     """
     files: list[DigitFile] = []
     digits: list[Images] = []
-    for path in tqdm(find_images(paths), desc="read images", unit=" files", delay=1.0, leave=False):
+    for path in tqdm(find_images(paths), desc="read images", unit=" files", delay=1.0, leave=False, disable=None):
         try:
             grey = read_grey(path)
         except Failure as error:

@@ -25,7 +25,7 @@ _TWO_LEVELS = (
     0.88  # separability from which an image is ink on evenly lit paper; photos in uneven light have 0.7 to 0.85
 )
 _MIN_CONTRAST = 16.0  # grey levels between ink and paper; below that there is nothing but paper
-_MIN_SNR = 6.0  # the same, in standard deviations of the paper's noise
+_MIN_SNR = 5.0  # the same, in standard deviations of the paper's noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +57,21 @@ class _Ink(NamedTuple):
     noise: float
 
 
+class _Flat(NamedTuple):
+    """Paper of one grey level.
+
+    Attributes:
+        paper: `(1, 1)`.
+        light_border: The share of border and corners that is light.
+        two_levels: Whether two classes of grey levels explain the image (Otsu's separability: the share of the
+            variance that lies between them).
+    """
+
+    paper: _Floats
+    light_border: float
+    two_levels: bool
+
+
 def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
     """Find the digit in an image and normalise it as MNIST was.
 
@@ -83,7 +98,7 @@ def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
             if float(np.mean(_border(light) <= _CLEAN)) >= _CLEAN_SHARE and light.max() > _CLEAN + _MIN_CONTRAST:
                 return DigitImage(light.copy(), polarity, True)
 
-    image = _reduced(grey)
+    image = _unframed(_reduced(grey))
     ink, polarity = _ink(image)
     digit = _isolated(ink)
     if digit is None:
@@ -105,26 +120,47 @@ def _reduced(grey: npt.NDArray[np.uint8]) -> _Floats:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.float32)
 
 
+def _unframed(image: _Floats) -> _Floats:
+    """The image without the thin rectangle that a canvas or a table cell has around it, where there is one."""
+    light = image > (float(image.min()) + float(image.max())) / 2
+    outer = float(np.mean(_border(light)))
+    if min(image.shape) < 8 or 0.05 < outer < 0.95:
+        return image
+    for depth in range(1, min(image.shape) // 16 + 1):
+        ring = float(np.mean(_border(light[depth:-depth, depth:-depth])))
+        if abs(ring - outer) > 0.85:
+            return image[depth + 1 : -depth - 1, depth + 1 : -depth - 1]
+    return image
+
+
 def _ink(image: _Floats) -> tuple[_Ink, Polarity]:
     """What deviates from the paper, and whether it is lighter or darker.
 
     Three papers are tried, from the stiffest to the softest: one grey level, a quadratic surface (light that falls
-    off), a surface of local extremes (shadows). A softer one is taken only where the grey levels do not already fall
-    into two classes and it leaves clearly less, because a soft paper can swallow ink.
+    off), a surface of local extremes (shadows). A softer one is taken only where the grey levels do not fall into two
+    classes and it leaves clearly less, because a soft paper can swallow ink; the softest only where the border itself
+    is divided between light and dark.
     """
-    smooth = cv2.blur(image, (3, 3)) if min(image.shape) > 2 * FIELD else image
-    paper, light, two_levels = _flat(smooth)
-    left = _spread(smooth - paper)
-    if not two_levels and min(image.shape) >= FIELD:
+    smooth = np.asarray(cv2.blur(image, (3, 3)), np.float32) if min(image.shape) > 2 * FIELD else image
+    flat = _flat(smooth)
+    paper, light, noise = flat.paper, flat.light_border < 0.5, 1.0
+    if min(image.shape) >= FIELD:  # in a smaller image every pixel is part of an edge
+        noise = _fine_noise(smooth)
+    if not flat.two_levels and min(image.shape) >= FIELD:
+        left = _spread(smooth - paper)
+        divided = 0.3 < flat.light_border < 0.7
         curved = _curved(smooth)
-        if _spread(smooth - curved) < left / 2:
+        curved_light = _mostly_light(smooth - curved)
+        if divided:
+            light = curved_light
+        if _spread(smooth - curved) < 0.4 * left and light == curved_light:
             paper, left = curved, _spread(smooth - curved)
-            light = _sign(smooth - paper)
+            noise = left / 0.524  # the 40th percentile of |x| is 0.524 sd
         local = _local(smooth, light)
-        if _spread(smooth - local) < 0.6 * left:
-            paper, left = local, _spread(smooth - local)
+        if divided and _spread(smooth - local) < 0.6 * left:
+            paper = local
+            noise = _spread(smooth - local) / 0.524
     sign = 1 if light else -1
-    noise = _fine_noise(smooth) if two_levels else left / 0.524  # the 40th percentile of |x| is 0.524 sd
     ink = _Ink(np.maximum(sign * (image - paper), 0), np.maximum(sign * (smooth - paper), 0), max(noise, 1.0))
     return ink, "light on dark" if light else "dark on light"
 
@@ -143,27 +179,24 @@ def _fine_noise(image: _Floats) -> float:
     return float(np.percentile(np.abs(cv2.filter2D(image, -1, kernel)), 30)) / 0.385 / 6
 
 
-def _sign(deviation: _Floats) -> bool:
+def _mostly_light(deviation: _Floats) -> bool:
     """Whether the strongest deviations are light."""
     size = np.abs(deviation)
     return float(deviation[size > 0.4 * size.max()].sum()) > 0
 
 
-def _flat(image: _Floats) -> tuple[_Floats, bool, bool]:
-    """Evenly lit paper: of Otsu's two classes of grey levels the one that has the border and the corners.
-
-    Returns:
-        The paper's grey level `(1, 1)`, whether the ink is lighter, and whether the two classes explain the image
-        (Otsu's separability: the share of the variance that lies between them).
-    """
+def _flat(image: _Floats) -> _Flat:
+    """Evenly lit paper: of Otsu's two classes of grey levels the one that has the border and the corners."""
     levels = np.round(image).astype(np.uint8)
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     light = levels > threshold
-    share = float(np.mean(_border(light)) + np.mean(light[[0, 0, -1, -1], [0, -1, 0, -1]])) / 2
-    paper = float(np.median(image[light == (share >= 0.5)]))
+    if light.all() or not light.any():
+        return _Flat(image[:1, :1], 1.0, True)
+    light_border = float(np.mean(_border(light)) + np.mean(light[[0, 0, -1, -1], [0, -1, 0, -1]])) / 2
+    paper = np.full((1, 1), np.median(image[light == (light_border >= 0.5)]), np.float32)
     part = float(np.mean(light))
-    between = part * (1 - part) * (float(image[light].mean()) - float(image[~light].mean())) ** 2 if 0 < part < 1 else 0
-    return np.full((1, 1), paper, np.float32), share < 0.5, between > _TWO_LEVELS * float(image.var())
+    between = part * (1 - part) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
+    return _Flat(paper, light_border, between > _TWO_LEVELS * float(image.var()))
 
 
 def _local(image: _Floats, light: bool) -> _Floats:
@@ -211,7 +244,7 @@ def _isolated(ink: _Ink) -> _Floats | None:
     level = float(np.sort(smooth, axis=None)[-max(3, smooth.size // 2000)])
     if level < max(_MIN_CONTRAST, _MIN_SNR * noise):
         return None
-    mask = (smooth > max(0.12 * level, 3 * noise)).astype(np.uint8)
+    mask = (smooth > max(0.2 * level, 3 * noise)).astype(np.uint8)
     reach = 2 * (max(amount.shape) // 60) + 1
     joined = cv2.dilate(mask, np.ones((reach, reach), np.uint8))
     count, labels = cv2.connectedComponents(joined, connectivity=8)
@@ -223,9 +256,10 @@ def _isolated(ink: _Ink) -> _Floats | None:
     if mass[~touching].max(initial=0) >= 0.25 * mass.max():
         mass[touching] = 0
     inside = np.isin(labels, np.flatnonzero(mass >= 0.05 * mass.max()))
+    fringe = cv2.dilate(inside.astype(np.uint8), np.ones((reach + 2, reach + 2), np.uint8))  # soft edges of strokes
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     crop = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.asarray(np.clip(np.where(inside, amount, 0)[crop] / np.percentile(amount[inside], 95), 0, 1), np.float32)
+    return np.asarray(np.clip(np.where(fringe, amount, 0)[crop] / np.percentile(amount[inside], 95), 0, 1), np.float32)
 
 
 def _placed(digit: _Floats) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,6 @@ A filter is a frozen dataclass whose fields are made by `parameter`: a default, 
 The same rule refuses a wrong value, words the message and fills the listing of filters, so the three cannot disagree.
 """
 
-import numbers
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
@@ -73,7 +72,7 @@ class Whole:
         return width if width == height else (width, height)
 
     def _check_one(self, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
             raise ValueError(f"{show(value)} is not a whole number")
         if not self.low <= value <= self.high:
             raise ValueError(f"{show(value)} is out of range")
@@ -106,7 +105,7 @@ class Real:
 
     def check(self, value: object) -> float:
         """Return a float."""
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
             raise ValueError(f"{show(value)} is not a number")
         # Compared before the conversion: float() of a huge whole number would overflow.
         if not self.low <= value <= self.high or (self.above and value == self.low):
@@ -256,7 +255,7 @@ def filter_parameters(kind: type[Filter]) -> tuple[Parameter, ...]:
         Parameter(
             name=one.name,
             type=one.metadata["rule"].type_name,
-            default=one.default,
+            default=cast(Any, one.default),
             allowed=one.metadata["rule"].allowed,
             description=one.metadata["description"],
         )

@@ -16,7 +16,7 @@ SCALE_TEXT = "factor on the result; at 1 an upright edge between black and white
 class Laplacian(Filter):
     """Absolute second derivative: the double outline of strokes."""
 
-    kernel_size: int = parameter(3, Whole(1, 5, odd=True), "side of the kernel in pixels")
+    kernel_size: int = parameter(1, Whole(1, 5, odd=True), "side of the kernel in pixels; 1 is the four neighbours")
     scale: float = parameter(1.0, SCALE, SCALE_TEXT)
 
     def _apply(self, images: Images, first_index: int) -> Images:

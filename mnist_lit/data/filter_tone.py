@@ -50,7 +50,7 @@ class Clahe(Filter):
 
 @dataclass(frozen=True)
 class EqualizeHist(Filter):
-    """Histogram equalised over the image: brightens the grey rims of strokes."""
+    """Histogram equalised over the image: spreads the grey levels within strokes."""
 
     def _apply(self, images: Images, first_index: int) -> Images:
         return opencv_tone.equalize_hist(images)

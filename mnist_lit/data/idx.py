@@ -14,7 +14,7 @@ import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -72,14 +72,18 @@ def find_file(folder: Path, stem: str) -> Path:
     raise UsageError(f"{folder}: {stem} and {stem}.gz are both missing (give a folder that holds the four IDX files)")
 
 
-def _read_exactly(stream: IO[bytes], n: int, path: Path, what: str) -> bytes:
+class _Stream(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def _read_exactly(stream: _Stream, n: int, path: Path, what: str) -> bytes:
     data = stream.read(n)
     if len(data) != n:
         raise Failure(f"{path}: truncated: {what} wants {n:,} bytes, found {len(data):,} (fetch the file again)")
     return data
 
 
-def _read_stream(stream: IO[bytes], path: Path, dimensions: int, available: int | None) -> IdxFile:
+def _read_stream(stream: _Stream, path: Path, dimensions: int, available: int | None) -> IdxFile:
     header = _read_exactly(stream, 4 + 4 * dimensions, path, "the header")
     magic, *shape = (int.from_bytes(header[i : i + 4], "big") for i in range(0, len(header), 4))
     if magic != _MAGIC[dimensions]:

@@ -12,13 +12,14 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from mnist_lit.errors import Failure, UsageError
 
@@ -30,10 +31,30 @@ MIN_SIDE = 4  # pixels; below that no digit can be told from another
 MAX_ASPECT = 100  # long side : short side
 
 _CHOICE = f"supported: {', '.join(SUPPORTED)}"
-# Tags of TIFF, the first of EXIF too
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262
-_STRIPS, _TILES = (273, 279), (324, 325)  # where each piece of the pixels begins, how many bytes it has
-_warnings_lock = threading.Lock()  # catch_warnings changes the whole process
+_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262  # tags of TIFF, the first of EXIF too
+_STRIPS, _TILES = (273, 279), (324, 325)  # where each piece of a TIFF begins, how many bytes it has
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_STARTS = {
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "JPEG": (b"\xff\xd8\xff",),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    "EPS (PostScript)": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "PSD": (b"8BPS",),
+    "JPEG 2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\0\0\0\x0cJXL ", b"\xff\x0a"),
+    "ICO": (b"\0\0\1\0",),
+}
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+_decoding = threading.Lock()  # warnings and standard error belong to the whole process
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +123,8 @@ def find_images(paths: Sequence[str | os.PathLike[str]], *, recursive: bool = Fa
 def _images_in(folder: Path, *, recursive: bool) -> Iterator[Path]:
     """The image files of a folder, unsorted; a folder that cannot be listed stands for itself."""
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as listing:
+            entries = list(listing)
     except OSError:
         yield folder
         return
@@ -207,7 +229,7 @@ def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Grey
         raise Failure(f"{name}: unsupported format {kind}; {_CHOICE}")
     try:
         # Pillow warns of odd metadata and of sizes that are checked here anyway: nothing that a user could act on.
-        with _warnings_lock, warnings.catch_warnings():
+        with _decoding, warnings.catch_warnings(), _quiet_libtiff() if kind == "TIFF" else nullcontext():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
                 _check_size(name, image.size, max_pixels)
@@ -218,10 +240,26 @@ def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Grey
         raise Failure(f"{name}: too many pixels; at most {max_pixels:,} are allowed (make it smaller)") from None
     except MemoryError:
         raise Failure(f"{name}: not enough memory to decode it (make it smaller)") from None
-    except Exception as error:  # a damaged file makes Pillow raise almost anything, from KeyError to OverflowError
-        if "truncated" in str(error).lower() or _ends_early(kind, data):
-            raise Failure(f"{name}: truncated {kind} file (copy or save it again)") from None
-        raise Failure(f"{name}: damaged {kind} file, or an unusual kind of it (save it again as PNG)") from None
+    except Exception:  # a damaged file makes Pillow raise almost anything, from KeyError to OverflowError
+        raise Failure(f"{name}: truncated or damaged {kind} file (copy it again, or save it as PNG)") from None
+
+
+@contextmanager
+def _quiet_libtiff() -> Iterator[None]:
+    """Keep libtiff, which writes to file descriptor 2 by itself, from printing beside the one line that Failure is."""
+    try:
+        saved = os.dup(2)
+    except OSError:  # closed: nothing to protect
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
 
 
 def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
@@ -237,27 +275,26 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
 
 def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
     """Decode the first frame. `image` is a Pillow image file, whose plugins add attributes that have no types."""
+    if image.mode in ("I", "F"):
+        raise Failure(f"{name}: 32-bit or signed samples have no known white (save it with 8 or 16 bits)")
     notes: list[str] = []
     if getattr(image, "is_animated", False):
         notes.append(f"first frame of {_count_frames(image, data)}")
-    try:
-        turned = image.getexif().get(_ORIENTATION, 1) in range(2, 9)
-    except Exception:  # damaged metadata beside good pixels; Pillow raises almost anything
-        turned = False
-        notes.append("EXIF unreadable, orientation unknown")
-    if kind == "TIFF" and _tiff_ends_early(image, data):
-        raise Failure(f"{name}: truncated TIFF file (copy or save it again)")
     if kind == "JPEG" and image.mode == "RGB":
         image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
-    if image.mode in ("I", "F") or image.mode.startswith("I;") and not image.mode.startswith("I;16"):
-        raise Failure(f"{name}: 32-bit samples have no known white level (save it with 8 or 16 bits)")
+    orientation = image.tag_v2.get(_ORIENTATION) if kind == "TIFF" else None  # Pillow itself turns a TIFF, on load
     image.load()
-    if kind in ("PNG", "WebP") and _ends_early(kind, data):
+    if (kind == "PNG" and b"IEND" not in data) or (kind == "TIFF" and _lacks_pieces(image, data)):
         raise Failure(f"{name}: truncated {kind} file (copy or save it again)")
-    if turned:
+    if kind != "TIFF":
+        try:
+            orientation = image.getexif().get(_ORIENTATION)
+        except Exception:  # damaged metadata beside good pixels; Pillow raises almost anything here too
+            notes.append("EXIF unreadable, orientation unknown")
+        if orientation in _TURNS:
+            image = image.transpose(_TURNS[orientation])
+    if orientation in _TURNS:
         notes.append("EXIF orientation applied")
-        if kind != "TIFF":  # Pillow turns TIFF by itself
-            image = ImageOps.exif_transpose(image)
     grey, alpha = _grey_and_alpha(image)
     if alpha is not None and np.ptp(grey) < 16 <= np.ptp(alpha):
         notes.append("white on transparent: opacity taken as ink")
@@ -299,43 +336,29 @@ def _count_frames(image: Any, data: bytes) -> str:
             while pages < 1000:
                 image.seek(pages)
                 pages += 1
-            count = "1000 or more"
         except EOFError:
-            count = str(pages)
+            pass
         image.seek(0)
-        return count
+        return str(pages) if pages < 1000 else "1000 or more"
     if image.format == "GIF" and len(data) > 4 * 2**20:
         return "several"
     return str(image.n_frames)
 
 
-_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),
-    (b"MM\0+", "TIFF"),
-    (b"%!PS", "EPS or PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "EPS or PostScript"),
-    (b"8BPS", "PSD"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\1\0", "ICO"),
-    (b"\x93NUMPY", "NPY"),
-    (b"PK\3\4", "ZIP"),
-    (b"\x1f\x8b", "gzip"),
-)
+def _lacks_pieces(image: Any, data: bytes) -> bool:
+    """Whether a strip or tile of a TIFF lies beyond the end of the file; libtiff may leave such a one black."""
+    tags = image.tag_v2
+    return any(
+        offset + length > len(data)
+        for offsets, lengths in (_STRIPS, _TILES)
+        for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
+    )
 
 
 def _kind(data: bytes) -> str | None:
     """The name of the format by its first bytes; None for what is no image."""
-    for start, kind in _STARTS:
-        if data.startswith(start):
+    for kind, starts in _STARTS.items():
+        if data.startswith(starts):
             return kind
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
@@ -343,38 +366,10 @@ def _kind(data: bytes) -> str | None:
         return "BMP"
     if data[4:8] == b"ftyp":
         brands = data[8:64]
-        if b"avif" in brands or b"avis" in brands:
-            return "AVIF"
-        return "HEIC" if brands[:4] in (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1") else "MP4"
-    head = data[:4096]
-    if b"%PDF-" in head[:1024]:
+        return "AVIF" if b"avi" in brands else "HEIC" if brands.startswith(_HEIC_BRANDS) else "MP4"
+    if b"%PDF-" in data[:1024]:
         return "PDF"
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith(b"<svg") or (text.startswith((b"<?xml", b"<!--", b"<!doctype")) and b"<svg" in text):
+    text = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype")) and b"<svg" in text:
         return "SVG"
     return None
-
-
-def _ends_early(kind: str, data: bytes) -> bool:
-    """Whether the end of the file is missing, by the mark that the format puts there."""
-    if kind == "PNG":
-        return b"IEND" not in data
-    if kind == "JPEG":
-        return b"\xff\xd9" not in data
-    if kind == "GIF":
-        return not data.rstrip(b"\0").endswith(b";")
-    if kind == "WebP":
-        return int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if kind == "BMP":
-        return int.from_bytes(data[2:6], "little") > len(data)
-    byte_order = "little" if data[:2] == b"II" else "big"
-    return int.from_bytes(data[4:8], byte_order) >= len(data)
-
-
-def _tiff_ends_early(image: Any, data: bytes) -> bool:
-    """Whether a strip or tile lies beyond the end of the file; libtiff leaves such a one black."""
-    for offsets, lengths in (_STRIPS, _TILES):
-        for offset, length in zip(image.tag_v2.get(offsets, ()), image.tag_v2.get(lengths, ()), strict=False):
-            if offset + length > len(data):
-                return True
-    return False

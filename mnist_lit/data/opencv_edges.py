@@ -124,7 +124,7 @@ def local_contrast(images: Images, kernel_size: int | tuple[int, int]) -> Images
     area = size[0] * size[1]
 
     def stretch(image: Any) -> Any:
-        difference = image * np.int32(area) - cv2.boxFilter(image, cv2.CV_32S, size, normalize=False)
+        difference = image.astype(np.int32) * area - cv2.boxFilter(image, cv2.CV_32S, size, normalize=False)
         peak = max(int(difference.max()), -int(difference.min()), 1)
         return np.rint(difference * (127.5 / peak) + 127.5)
 

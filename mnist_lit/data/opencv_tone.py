@@ -108,8 +108,8 @@ def clahe(images: Images, clip_limit: float, tiles: int | tuple[int, int]) -> Im
 def equalize_hist(images: Images) -> Images:
     """Spread the grey levels evenly over 0 … 255: `cv2.equalizeHist(image)`.
 
-    The darkest level of an image becomes 0, so the background stays black; the soft rims of strokes become nearly as
-    bright as their middle. An image of one grey level stays as it is.
+    The darkest level of an image becomes 0, so the background stays black; the levels within a stroke spread, so that
+    its rims darken where most of it is white. An image of one grey level stays as it is.
 
     Args:
         images: uint8 `(N, H, W)`.

@@ -1,4 +1,4 @@
-"""Corruptions for training, outside the 15 of MNIST-C: a batch in, the same batch with each sample spoilt in its own way.
+"""Corruptions for training, outside the 15 of MNIST-C: a batch in, each of its samples spoilt in its own way.
 
 A model that is tested on MNIST-C must not have trained on it, so neither the 15 nor near copies of them are here. In:
 
@@ -25,8 +25,8 @@ waves           ripples of 3 to 7 px at any angle, added, at most 0.4 high; a st
 ==============  =====================================================================================================
 
 Left out, though not among the 15 by name: *speckle* (on ink of about 1 it looks like shot noise), *line* (dotted_line
-without gaps, zigzag without corners), *saturate* (without colour it is a gain and an offset: brightness), uneven lighting
-and clouds (fog), pixel shuffling and median-like smearing (glass blur), outlines, gradients and inverted parts
+without gaps, zigzag without corners), *saturate* (without colour it is a gain and an offset: brightness), uneven
+lighting and clouds (fog), pixel shuffling and median-like smearing (glass blur), outlines, gradients and inverted parts
 (canny_edges, stripe), drops and blots (spatter), salt or pepper alone (impulse noise). Rotation, shift, scale and shear
 belong to geometric augmentation (`mnist_lit.data.augment`), not to this set.
 
@@ -50,7 +50,7 @@ _FEW = max(recipe.draws for recipe in RECIPES.values() if recipe.draws < 10)  # 
 
 @dataclass(frozen=True)
 class TrainingCorruptions:
-    """Spoil training images: with probability `p` a sample gets one of `kinds`, drawn evenly, with a severity of its own.
+    """Spoil training images: with probability `p` a sample gets one of `kinds`, drawn evenly, at its own severity.
 
     Args:
         p: probability that a sample is corrupted, 0 to 1.
@@ -88,8 +88,8 @@ class TrainingCorruptions:
             indices: `(N,)` int64, each sample's index in the training set.
 
         Returns:
-            `(N, 1, 28, 28)` float32, 0 to 255, on the device of `images`. A sample's result does not depend on the other
-            samples of the batch.
+            `(N, 1, 28, 28)` float32, 0 to 255, on the device of `images`. A sample's result does not depend on the
+            other samples of the batch.
         """
         # The choices are made on the CPU, so that a batch on a GPU waits once and not once per kind.
         choice = uniform(seed, epoch, indices.cpu(), 2 + _FEW, _STREAM)

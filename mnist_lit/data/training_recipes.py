@@ -1,8 +1,8 @@
 """The single corruptions of `mnist_lit.data.training_corruptions`: pure functions on torch tensors, and their table.
 
-Each takes images x `(n, 28, 28)` in [0, 1] and uniform numbers u `(n, draws)` in [0, 1), and returns `(n, 28, 28)`, which the
-caller clips to [0, 1]. The first columns of u set the severity of each sample. No function mixes samples. The kinds and
-their ranges follow ImageNet-C (Hendrycks & Dietterich 2019, arXiv 1903.12261), cut to what 28 × 28 pixels can bear.
+Each takes images x `(n, 28, 28)` in [0, 1] and uniform numbers u `(n, draws or more)` in [0, 1), and returns
+`(n, 28, 28)`, which the caller clips to [0, 1]. The first columns of u set a sample's severity. Samples never mix.
+Kinds and ranges follow ImageNet-C (Hendrycks & Dietterich 2019, arXiv 1903.12261) as far as 28 × 28 pixels can bear it.
 """
 
 import functools
@@ -153,7 +153,7 @@ def _cosines(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def jpeg(x: Tensor, u: Tensor) -> Tensor:
-    """Compress as JPEG of quality 4 to 25 would (8 × 8 blocks from the top-left corner, no chroma, no entropy coding)."""
+    """Compress as JPEG of quality 4 to 25 would (8 × 8 blocks from the top-left corner, luminance alone)."""
     cosines, table = _cosines(x.device)
     quality = _between(u[:, 0], 4.0, 25.0)[:, :, :, None, None]
     steps = torch.round(table * (50.0 / quality)).clamp(1.0, 255.0)

@@ -1,8 +1,8 @@
 """Save and load: checkpoints that are whole or absent, hold plain data only, and carry the preprocessing contract.
 
-A checkpoint of this project is a Lightning checkpoint with one more entry, `mnist_lit`: the network's name, the contract
-(filter chain, normalisation, polarity) and the config of the run. It is read with `weights_only=True`: no pickled
-object, no class path and no URL is ever followed.
+A checkpoint of this project is a Lightning checkpoint with one more entry, `mnist_lit`: the network's name, the
+contract (filter chain, normalisation, polarity) and the config of the run. It is read with `weights_only=True`: no
+pickled object, no class path and no URL is ever followed.
 """
 
 import os

@@ -5,14 +5,14 @@ preprocessing contract is written into every checkpoint.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
-from jsonargparse.typing import PositiveFloat
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torchmetrics import MeanMetric, MetricCollection
 
 from mnist_lit.data.batches import Batch
 from mnist_lit.errors import Failure
@@ -45,7 +45,7 @@ class DigitClassifier(LightningModule):
         self,
         network: NetworkName = "reference",
         optimizer: Literal["adamw", "sgd"] = "adamw",
-        lr: PositiveFloat = 1e-3,
+        lr: float = 1e-3,
         weight_decay: float = 0.01,
         momentum: float = 0.0,
         schedule: Literal["one_cycle", "constant"] = "one_cycle",
@@ -74,13 +74,14 @@ class DigitClassifier(LightningModule):
         self.normalize = Normalize()
         self.network = build_network(network)
         if channels_last:
-            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+            self.network.to(memory_format=torch.channels_last)
         self.curves = nn.ModuleDict({part: curve_metrics(NUM_CLASSES) for part in ("val", "test")})
         self.losses = nn.ModuleDict({part: mean_loss() for part in ("val", "test")})
         self.scores = score_metrics(NUM_CLASSES)
         self.answers = Answers()
         self._train_correct: Tensor | int = 0
         self._train_seen = 0
+        self._log_every = 1  # steps; the trainer's `log_every_n_steps`, once it starts
         self.example_input_array = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
 
     @property
@@ -125,9 +126,11 @@ class DigitClassifier(LightningModule):
         loss, logits = self._step(batch, "train")
         self._train_correct = self._train_correct + (logits.detach().argmax(dim=1) == batch.targets).sum()
         self._train_seen += len(batch.targets)
-        is_logged = batch_idx % self.trainer.log_every_n_steps == 0
+        is_logged = batch_idx % self._log_every == 0
         if (is_logged or self.device.type == "cpu") and not bool(torch.isfinite(loss)):
-            raise Failure(f"model.lr: the loss is {loss.item()} at step {self.global_step} (a smaller lr than {self.lr} may help)")
+            raise Failure(
+                f"model.lr: the loss is {loss.item()} at step {self.global_step} (a smaller lr than {self.lr} may help)"
+            )
         if is_logged:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log_dict({"train/loss": loss.detach(), "lr": lr})
@@ -145,9 +148,9 @@ class DigitClassifier(LightningModule):
         """Score one batch of the validation images, or of the test images for their curve."""
         part = self._val_parts()[dataloader_idx]
         loss, logits = self._step(batch, part)
-        self.losses[part].update(loss, len(batch.targets))
-        self.curves[part].update(logits, batch.targets)
-        if not self.trainer.state.fn == "fit":
+        self._loss(part).update(loss, len(batch.targets))
+        self._curve(part).update(logits, batch.targets)
+        if self.trainer.state.fn != "fit":
             self.scores.update(logits, batch.targets)
             self.answers.update(logits, batch.targets, batch.indices)
 
@@ -155,23 +158,23 @@ class DigitClassifier(LightningModule):
         """Log loss and accuracy of each part."""
         for part in self._val_parts():
             self.log_dict(
-                {f"{part}/loss": self.losses[part].compute(), f"{part}/acc": self.curves[part].compute()["acc"]},
+                {f"{part}/loss": self._loss(part).compute(), f"{part}/acc": self._curve(part).compute()["acc"]},
             )
-            self.losses[part].reset()
-            self.curves[part].reset()
+            self._loss(part).reset()
+            self._curve(part).reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of the test images."""
         loss, logits = self._step(batch, "test")
-        self.losses["test"].update(loss, len(batch.targets))
+        self._loss("test").update(loss, len(batch.targets))
         self.scores.update(logits, batch.targets)
         self.answers.update(logits, batch.targets, batch.indices)
 
     def on_test_epoch_end(self) -> None:
         """Make loss and accuracy known; not to the loggers, whose test curve is one point per epoch."""
-        self.log("test/loss", self.losses["test"].compute(), logger=False)
+        self.log("test/loss", self._loss("test").compute(), logger=False)
         self.log("test/acc", self.scores.compute()["acc"], logger=False)
-        self.losses["test"].reset()
+        self._loss("test").reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return probabilities `(B, 10)`."""
@@ -198,6 +201,7 @@ class DigitClassifier(LightningModule):
 
     def on_train_start(self) -> None:
         """Let the hyper-parameters of the config win over those that a resumed optimiser remembers."""
+        self._log_every = int(getattr(self.trainer, "log_every_n_steps", 1)) or 1
         optimizer, scheduler = self.trainer.optimizers[0], self.lr_schedulers()
         assert isinstance(scheduler, torch.optim.lr_scheduler.LambdaLR)
         scheduler.base_lrs = [self.lr for _ in scheduler.base_lrs]
@@ -208,6 +212,12 @@ class DigitClassifier(LightningModule):
             group["lr"] = self.lr * factor(scheduler.last_epoch)
             if "momentum" in group:
                 group["momentum"], group["nesterov"] = self.momentum, self.momentum > 0
+
+    def _loss(self, part: str) -> MeanMetric:
+        return cast(MeanMetric, self.losses[part])
+
+    def _curve(self, part: str) -> MetricCollection:
+        return cast(MetricCollection, self.curves[part])
 
     def _val_parts(self) -> list[str]:
         return list(getattr(getattr(self.trainer, "datamodule", None), "val_parts", ["val"]))
@@ -220,8 +230,8 @@ def one_cycle(progress: float, warmup: float) -> float:
         progress: how much of the run is done, 0 to 1.
         warmup: the part of the run in which the rate rises, 0 to 1.
 
-    Source: Smith 2018, arXiv 1803.09820; the numbers are those of `torch.optim.lr_scheduler.OneCycleLR`. A pure function
-    of the step, so that a resumed run follows the config it is given.
+    Source: Smith 2018, arXiv 1803.09820; the numbers are those of `torch.optim.lr_scheduler.OneCycleLR`. A pure
+    function of the step, so that a resumed run follows the config it is given.
     """
     start, end = 1 / 25, 1 / 25e4
     if progress < warmup:

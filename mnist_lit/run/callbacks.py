@@ -1,15 +1,19 @@
 """What happens around the training steps: the run folder, calm progress, stopping on a signal."""
 
+import copy
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, TQDMProgressBar
+from torch import nn
 
 from mnist_lit.model.checkpoint import KEY
 from mnist_lit.run.folder import BEST, CONFIG, LAST, RunCSV, RunTensorBoard, reserve
@@ -60,6 +64,19 @@ class RunFolder(Callback):
         for callback in trainer.checkpoint_callbacks:
             if isinstance(callback, ModelCheckpoint):
                 callback.dirpath = str((path / "checkpoints").absolute())
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Give TensorBoard the graph of the network: a copy on the CPU, so that nothing of the run is touched."""
+        if self.resumed is None and trainer.is_global_zero:
+            assert isinstance(pl_module.network, nn.Module)
+            network = copy.deepcopy(pl_module.network).cpu().eval()
+            for logger in trainer.loggers:
+                if isinstance(logger, RunTensorBoard):
+                    with warnings.catch_warnings():
+                        # TensorBoard reads a graph from torch.jit.trace only, which torch calls deprecated.
+                        warnings.simplefilter("ignore", FutureWarning)
+                        warnings.simplefilter("ignore", DeprecationWarning)
+                        logger.experiment.add_graph(network, torch.zeros(1, 1, 28, 28))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Store the config, so that a run can be gone on with from the checkpoint alone."""

@@ -24,6 +24,7 @@ from mnist_lit.run.style import (
     font,
     heading_height,
     new_page,
+    own_settings,
     style_axes,
     tint,
     write,
@@ -35,6 +36,7 @@ _QUIET = "#9aa5b0"
 _MANY = 60  # from this many points on, a smoothed line is laid over the raw one
 
 
+@own_settings
 def curves_figure(history: Mapping[str, Sequence[tuple[float, float]]], *, title: str) -> Figure:
     """Draw training loss, validation and test loss, and validation and test accuracy over the epochs.
 

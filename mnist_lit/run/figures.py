@@ -24,6 +24,7 @@ from mnist_lit.run.style import (
     add_axes,
     heading_height,
     new_page,
+    own_settings,
     save_figure,
     text_width,
     wrap,
@@ -37,6 +38,7 @@ __all__ = ["confusion_figure", "curves_figure", "filters_figure", "mistakes_figu
 _ERRORS = LinearSegmentedColormap.from_list("errors", ["#fdeee0", "#fbbd84", "#ec7014", "#b84203", "#8c2d04"])
 
 
+@own_settings
 def confusion_figure(matrix: ArrayLike, *, class_names: Sequence[str], title: str) -> Figure:
     """Draw a confusion matrix in which single errors can be seen beside a thousand right answers.
 
@@ -99,6 +101,7 @@ def confusion_figure(matrix: ArrayLike, *, class_names: Sequence[str], title: st
     return figure
 
 
+@own_settings
 def mistakes_figure(
     images: NDArray[np.uint8],
     truths: Sequence[int] | NDArray[np.int64],
@@ -175,6 +178,7 @@ def _tile(page: Axes, image: NDArray[np.uint8], x: float, y: float, side: float,
     page.add_patch(Rectangle((x, y), side, side, fill=False, edgecolor=colour, linewidth=width))
 
 
+@own_settings
 def filters_figure(rows: Sequence[tuple[str, NDArray[np.uint8]]], *, title: str) -> Figure:
     """Show what the filters do: the raw images in the first row, then the images after each filter.
 

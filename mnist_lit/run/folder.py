@@ -51,7 +51,7 @@ def reserve(log_dir: Path, experiment: str) -> Path:
 
 def folder_of(checkpoint: Path) -> Path | None:
     """Return the run folder that a checkpoint lies in, or None if it lies elsewhere."""
-    folder = checkpoint.absolute().parent.parent
+    folder = checkpoint.parent.parent
     if checkpoint.absolute().parent.name == "checkpoints" and (folder / CONFIG).is_file():
         return folder
     return None
@@ -120,7 +120,7 @@ class RunCSV(CSVLogger):
         """Do nothing: they are in `config.yaml`."""
 
     @property
-    def experiment(self) -> ExperimentWriter:  # type: ignore[override]  # the stock property is typed by its decorator
+    def experiment(self) -> ExperimentWriter:
         """The writer; the first access of a resumed run hands it the earlier rows, which it would delete otherwise."""
         if self._experiment is not None or self._first_step is None:
             writer: ExperimentWriter = super().experiment
@@ -137,4 +137,7 @@ class RunCSV(CSVLogger):
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """Read `metrics.csv`: one dict a row, without the cells that are empty."""
     with path.open(newline="") as file:
-        return [{key: float(cell) for key, cell in row.items() if cell} for row in csv.DictReader(file)]
+        return [
+            {key: int(cell) if key in ("epoch", "step") else float(cell) for key, cell in row.items() if cell}
+            for row in csv.DictReader(file)
+        ]

@@ -24,6 +24,7 @@ _STEP = 0.042  # inches between two sheets
 _CELLS = 16  # up to here every cell of a vector is drawn
 _LABEL, _CAPTION = 7.0, 7.5  # points
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1))  # across and down a sheet
+_SLACK = 1.1  # inches that a gap may grow where there is room
 _PAD = 0.1  # inches between a stage's box and what is in it
 
 
@@ -140,8 +141,9 @@ def draw_flow(
         Left and right edge of each group's box.
     """
     gaps = _gaps(blocks)
-    slack = max(right - left - flow_width(blocks, unit), 0) / max(len(gaps), 1)
-    x = left + _PAD
+    room = right - left - flow_width(blocks, unit)
+    slack = min(max(room, 0) / max(len(gaps), 1), _SLACK)
+    x = left + _PAD + (room - slack * len(gaps)) / 2
     placed: list[_Placed] = []
     edges: dict[str, tuple[float, float]] = {}
     for block, gap in zip(blocks, [*gaps, 0.0], strict=True):

@@ -24,6 +24,7 @@ from mnist_lit.run.style import (
     WIDTH,
     heading_height,
     new_page,
+    own_settings,
     shade,
     text_width,
     tint,
@@ -37,6 +38,7 @@ _ROW = 0.225  # inches
 _ABOVE, _BELOW = 0.85, 0.35  # inches above and below the blocks of a line in a stage's picture: icons, shapes
 
 
+@own_settings
 def network_figure(network: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28), *, title: str) -> Figure:
     """Draw a network as a whole: its feature maps from left to right, and a table of all layers below.
 
@@ -79,6 +81,7 @@ def network_figure(network: nn.Module, input_shape: tuple[int, ...] = (1, 28, 28
     return figure
 
 
+@own_settings
 def stage_figure(network: nn.Module, stage: str, input_shape: tuple[int, ...] = (1, 28, 28)) -> Figure:
     """Draw one stage of a network alone, layer by layer, and say what each layer does.
 
@@ -130,7 +133,7 @@ def _stage_lines(all_rows: Sequence[LayerRow], rows: Sequence[LayerRow]) -> list
     longest = math.ceil(len(rows) / math.ceil(len(rows) / 6))
     for number, row in enumerate(rows, start=1):
         if len(lines[-1]) > longest:
-            lines.append([replace(lines[-1][-1], icon="", number=None, window=None)])
+            lines.append([replace(lines[-1][-1], caption=f"from {number - 1}", icon="", number=None)])
         kind = row.kind.split(" ")[0]
         window = row.window if row.input_shape == lines[-1][-1].shape else None  # another branch has another input
         block = Block(row.output_shape, colours[row.stage], row.stage, kind, kind, number, window, row.dilation)

@@ -177,6 +177,8 @@ def _does(module: nn.Module, before: tuple[int, ...], after: tuple[int, ...]) ->
         )
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return "brings each map to a common scale"
+    if type(module).__name__.startswith("Norm"):
+        return "brings the pixels to a common scale"
     if isinstance(module, nn.ReLU):
         return "sets negative values to 0"
     if isinstance(module, nn.Flatten):

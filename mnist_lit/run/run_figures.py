@@ -73,9 +73,7 @@ def write_figures(folder: Path) -> list[Path]:
     steps_per_epoch = results["steps"] / max(1, results["epochs"])
     figures = {
         "curves": curves_figure(read_history(folder, steps_per_epoch), title=f"Training curves – {name}"),
-        "network": network_figure(
-            build_network(results["network"]), title=f"Network “{results['network']}”"
-        ),
+        "network": network_figure(build_network(results["network"]), title=f"Network “{results['network']}”"),
     }
     train = load_part(data["dataset"], root, "train")
     samples = one_of_each_class(train.images, train.labels)

@@ -1,8 +1,9 @@
 """The look that all figures share: colours, text, a page measured in inches, and saving to reproducible PNG files.
 
-Figures are built with matplotlib's object-oriented interface alone (no pyplot, no global state) and every font and
-colour is given explicitly, so that a figure looks the same whatever the user's matplotlibrc says. They are 8 inches
-wide: at the 800 pixels of a README one point is 1.4 pixels, which is why no text is smaller than 7 points.
+Figures are built with matplotlib's object-oriented interface alone (no pyplot, no global state), with fonts and colours
+given explicitly and matplotlib's own defaults for the rest, so that a figure looks the same whatever the user's
+matplotlibrc says. They are 8 inches wide: at the 800 pixels of a README one point is 1.4 pixels, which is why no text
+is smaller than 7 points.
 """
 
 import io
@@ -12,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -30,6 +32,9 @@ FAINT = "#f2f4f6"
 # Okabe and Ito's colours ("Color universal design", 2008), told apart with every common kind of colour vision.
 BLUE, VERMILION, GREEN, AMBER, PURPLE, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#a8588c", "#56b4e9"
 CYCLE = (BLUE, GREEN, AMBER, VERMILION, PURPLE, SKY)
+
+
+own_settings = style.context("default")  # as a decorator: draw with these, not with the user's matplotlibrc
 
 
 def tint(colour: str, share: float) -> tuple[float, float, float]:
@@ -129,6 +134,7 @@ def style_axes(axes: Axes, title: str = "", pad: float = 8) -> None:
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)  # every tick says the whole number
 
 
+@own_settings
 def save_figure(figure: Figure, path: Path, dpi: float = 150) -> None:
     """Write a figure to a PNG file, atomically and with the same bytes for the same figure.
 
@@ -144,7 +150,7 @@ def save_figure(figure: Figure, path: Path, dpi: float = 150) -> None:
         OSError: The file cannot be written; an older file at `path` is then untouched.
     """
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=dpi, facecolor="white", bbox_inches=None, metadata={"Software": None})
+    figure.savefig(picture, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

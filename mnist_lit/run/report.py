@@ -1,0 +1,124 @@
+"""`python -m mnist_lit report`: figures of a run again, and the result table of the READMEs, from what runs left."""
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mnist_lit.arguments import ArgumentParser
+from mnist_lit.errors import Failure, UsageError
+from mnist_lit.model.checkpoint import write_atomically
+from mnist_lit.run.results import write_json
+from mnist_lit.run.run_figures import read_results, write_figures
+
+START, END = "<!-- results: start -->", "<!-- results: end -->"
+
+_HEADINGS = {
+    "en": ("config", "network", "parameters", "test accuracy", "runs", "fit, each", "hardware"),
+    "zh": ("配置", "网络", "参数量", "测试准确率", "次数", "每次训练用时", "硬件"),
+}
+
+
+def result_table(results: Sequence[dict[str, Any]], language: str = "en") -> str:
+    """Return a Markdown table, one row per experiment, averaged over its seeds.
+
+    Args:
+        results: contents of `results.json` files; those of one experiment differ in their seed.
+        language: `en` or `zh`.
+
+    Raises:
+        UsageError: a run has no test score, or two runs of an experiment have the same seed.
+    """
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for one in results:
+        groups.setdefault(one["experiment"], []).append(one)
+    rows = [_HEADINGS[language], ("---", "---", "--:", "--:", "--:", "--:", "---")]
+    for name, group in sorted(groups.items()):
+        seeds = [one["seed"] for one in group]
+        if len(set(seeds)) != len(seeds):
+            raise UsageError(f"{name}: two runs have the same seed among {sorted(seeds)}")
+        if any(one["test"] is None for one in group):
+            raise UsageError(f"{name}: a run has no test score")
+        accuracies = [100.0 * one["test"]["acc"] for one in sorted(group, key=lambda one: one["seed"])]
+        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(group) > 1 else ""
+        seconds = statistics.mean(one["fit_seconds"] for one in group)
+        first, machine = group[0], group[0]["environment"]
+        hardware = machine["accelerator"] or f"{machine['cores']} × {machine['processor']}"
+        rows.append(
+            (
+                f"`configs/{name}.yaml`",
+                first["network"],
+                f"{first['parameters']:,}",
+                f"{statistics.mean(accuracies):.2f}{spread} %",
+                str(len(group)),
+                f"{seconds:.0f} s",
+                f"{hardware}, {machine['precision']}",
+            )
+        )
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def fill_in(readme: Path, table: str) -> None:
+    """Replace what stands between the two marks of a README by the table.
+
+    Raises:
+        UsageError: the file has not both marks.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if START not in text or END not in text:
+        raise UsageError(f"{readme}: the marks {START} and {END} are not in it")
+    before, rest = text.split(START, 1)
+    after = rest.split(END, 1)[1]
+    new = f"{before}{START}\n{table}\n{END}{after}"
+    write_atomically(readme, lambda file: file.write(new.encode("utf-8")))
+
+
+def read_collected(folder: Path) -> list[dict[str, Any]]:
+    """Read every result in a folder of collected ones.
+
+    Raises:
+        UsageError: the folder holds none.
+        Failure: one is damaged.
+    """
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            results.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise Failure(f"{path}: cannot be read: {error}") from error
+    if not results:
+        raise UsageError(f"{folder}: no results in it (collect some: report RUN_DIR --collect {folder})")
+    return results
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command."""
+    parser = ArgumentParser("report", "Draw the figures of runs again; collect their results; fill tables in.")
+    parser.add_argument("runs", nargs="*", type=Path, metavar="RUN_DIR", help="run folders")
+    parser.add_argument("--collect", type=Path, metavar="DIR", help="copy results.json of the runs into this folder")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="make the table from the results in this folder")
+    parser.add_argument(
+        "--table", type=Path, nargs="+", default=[], metavar="FILE", help="fill the table in between its marks in FILE"
+    )
+    options = parser.parse_args(args)
+    if not options.runs and options.results is None:
+        raise UsageError("RUN_DIR: missing (name a run folder, or --results DIR for the table)")
+    results = []
+    for folder in options.runs:
+        result = read_results(folder)
+        results.append(result)
+        if options.collect is not None:
+            path = options.collect / f"{result['experiment']}-seed{result['seed']}.json"
+            write_json(path, result)
+            print(f"wrote {path}")  # noqa: T201
+        else:
+            for path in write_figures(folder):
+                print(f"wrote {path}")  # noqa: T201
+    if options.results is not None:
+        results = read_collected(options.results)
+    print(result_table(results))  # noqa: T201
+    for readme in options.table:
+        fill_in(readme, result_table(results, "zh" if ".zh" in readme.name else "en"))
+        print(f"wrote {readme}")  # noqa: T201
+    return 0

@@ -297,7 +297,7 @@ def plain_config(parser: LightningArgumentParser, config: Any) -> dict[str, Any]
 
     Without `ckpt_path`, which belongs to one call and not to the run.
     """
-    text = parser.dump(config, skip_none=False, skip_link_targets=True, format="yaml")
+    text = parser.dump(config, skip_unset=False, skip_link_targets=True, format="yaml")
     plain: dict[str, Any] = yaml.safe_load(text)
     for key in ("ckpt_path", "config", "output", "override_contract"):
         plain.pop(key, None)
@@ -359,7 +359,7 @@ def _quiet() -> None:
         ".*is smaller than the logging interval.*",  # short runs log their first step, which is enough
         ".*lr_scheduler.step.*before.*optimizer.step.*",  # wrong in a resumed run, where the schedule goes on
         ".*Trying to infer the `batch_size`.*",  # nothing is averaged over batches by Lightning here
-        ".*JsonargparseDeprecationWarning.*",  # a method that Lightning still calls by its old name
+        r"(?s).*(JsonargparseDeprecationWarning|``instantiate_classes``)",  # Lightning calls it by its old name
         ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
     ):
         warnings.filterwarnings("ignore", message=message)

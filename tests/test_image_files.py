@@ -184,8 +184,8 @@ def test_cmyk_jpeg_equals_its_rgb_twin():
 
 
 def test_ycck_jpeg_equals_its_rgb_twin():
-    # Pillow writes CMYK only. A YCCK file holds Y, Cb, Cr of the inverted colours, and K; Pillow inverts what it is given
-    # as CMYK when it stores it, so it is given Y, Cb, Cr as they are, and then the Adobe marker is told what they mean.
+    # Pillow writes CMYK only. A YCCK file holds Y, Cb, Cr of the inverted colours, and K; Pillow inverts what it gets
+    # as CMYK when it stores it, so it gets Y, Cb, Cr as they are, and then the Adobe marker is told what they mean.
     rgb = coloured()
     planes = rgb.convert("YCbCr").split()
     data = encoded(Image.merge("CMYK", [*planes, Image.new("L", rgb.size, 0)]), "JPEG", quality=100, subsampling=0)
@@ -454,10 +454,10 @@ def bombs():
     yield "gif", gif[:6] + struct.pack("<HH", 20000, 20000) + gif[10:]
     yield "bmp", bmp[:18] + struct.pack("<ii", 20000, 20000) + bmp[26:]
     yield "tiff", b"II*\0" + struct.pack("<I", 8) + buffer.getvalue()[8:]
-    canvas = (16383 - 1).to_bytes(3, "little")
-    webp = encoded(small.convert("RGB"), "WEBP")[12:]
-    body = b"WEBPVP8X" + struct.pack("<II", 10, 0) + canvas * 2 + webp
-    yield "webp", b"RIFF" + struct.pack("<I", len(body)) + body
+    webp = encoded(small, "WEBP", lossless=True)
+    at = webp.index(b"VP8L") + 9
+    (bits,) = struct.unpack("<I", webp[at : at + 4])  # 14 bits of width, 14 of height
+    yield "webp", webp[:at] + struct.pack("<I", bits | (2**28 - 1)) + webp[at + 4 :]
 
 
 MEASURE = """

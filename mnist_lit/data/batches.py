@@ -115,27 +115,27 @@ class BatchLoader(DataLoader[Batch]):
             multiprocessing_context="spawn" if num_workers else None,
             persistent_workers=num_workers > 0,
         )
-        self._given = 0
-        self._resume = {"epoch": -1, "batches_given": 0}
+        self._position = {"epoch": -1, "batches_given": 0}
+        self._resume = dict(self._position)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # the stock class promises a private iterator type
         """Yield the batches of one epoch: from its middle if that is the epoch in which the run was stopped."""
         order = self.sampler
         assert isinstance(order, BatchOrder)
         order.start = self._resume["batches_given"] if self._resume["epoch"] == order.epoch else 0
-        self._given = order.start
+        self._position = {"epoch": order.epoch, "batches_given": order.start}
         for batch in super().__iter__():
-            self._given += 1
+            self._position["batches_given"] += 1
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the epoch and how many of its batches have been given."""
-        assert isinstance(self.sampler, BatchOrder)
-        return {"epoch": self.sampler.epoch, "batches_given": self._given}
+        """Return the epoch of the last batch given and how many of that epoch have been given."""
+        return dict(self._position)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on in that epoch after that many batches; every other epoch starts with its first batch."""
         self._resume = {"epoch": int(state["epoch"]), "batches_given": int(state["batches_given"])}
+        self._position = dict(self._resume)
 
 
 class PlainBatches:

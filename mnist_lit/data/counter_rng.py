@@ -9,20 +9,31 @@ import torch
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
+_ORDER_STREAM = 0x4000  # of `permutation`; 0 is the geometric augmentation, corruptions start at 0x5000
 
 
 def _mix(x: Tensor) -> Tensor:
-    """Finaliser of MurmurHash3 (32 bit, Appleby 2011) on int64 values in [0, 2**32): a bijection that looks random."""
+    """Apply the finaliser of MurmurHash3 (32 bit, Appleby 2011) to int64 in [0, 2**32): a random-looking bijection."""
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & _MASK
     x = ((x ^ (x >> 13)) * 0xC2B2AE35) & _MASK
     return x ^ (x >> 16)
 
 
 def _mix_int(x: int) -> int:
-    """The same finaliser on one Python integer."""
+    """Return what `_mix` does to one value, for a Python integer."""
     x = ((x ^ (x >> 16)) * 0x85EBCA6B) & _MASK
     x = ((x ^ (x >> 13)) * 0xC2B2AE35) & _MASK
     return x ^ (x >> 16)
+
+
+def _bits(seed: int, epoch: int, indices: Tensor, draws: int, stream: int) -> Tensor:
+    """Return `(N, draws)` int64 in [0, 2**32), on the device of `indices`; arguments as in `uniform`."""
+    key = 0
+    for part in (seed & _MASK, seed >> 32, epoch, stream):
+        key = _mix_int((key * 0x9E3779B1 + part + 0x7F4A7C15) & _MASK)
+    sample = _mix((indices.to(torch.int64) & _MASK) ^ key)
+    counter = torch.arange(draws, device=indices.device, dtype=torch.int64) * 0x9E3779B1 & _MASK
+    return _mix(_mix((sample[:, None] + counter[None, :]) & _MASK) ^ key)
 
 
 def uniform(seed: int, epoch: int, indices: Tensor, draws: int, stream: int = 0) -> Tensor:
@@ -38,16 +49,14 @@ def uniform(seed: int, epoch: int, indices: Tensor, draws: int, stream: int = 0)
     Returns:
         `(N, draws)` float32 in [0, 1), on the device of `indices`; multiples of 2**-24.
     """
-    key = 0
-    for part in (seed & _MASK, seed >> 32, epoch, stream):
-        key = _mix_int((key * 0x9E3779B1 + part + 0x7F4A7C15) & _MASK)
-    sample = _mix((indices.to(torch.int64) & _MASK) ^ key)
-    counter = torch.arange(draws, device=indices.device, dtype=torch.int64) * 0x9E3779B1 & _MASK
-    bits = _mix(_mix((sample[:, None] + counter[None, :]) & _MASK) ^ key)
-    return (bits >> 8).to(torch.float32) * 2.0**-24
+    return (_bits(seed, epoch, indices, draws, stream) >> 8).to(torch.float32) * 2.0**-24
 
 
 def permutation(seed: int, epoch: int, n: int) -> Tensor:
-    """Return the order of `n` training samples in one epoch, as `(n,)` int64 on the CPU."""
-    generator = torch.Generator().manual_seed((_mix_int(seed & _MASK) << 20) + epoch)
-    return torch.randperm(n, generator=generator)
+    """Return the order of `n` training samples in one epoch, as `(n,)` int64 on the CPU.
+
+    Samples are sorted by random 63-bit keys of their own, so that the order is the same with every version of torch,
+    whose own generators take no more than 32 bits of a seed.
+    """
+    high, low = _bits(seed, epoch, torch.arange(n), 2, _ORDER_STREAM).unbind(dim=1)
+    return torch.argsort((high << 31) | (low >> 1), stable=True)

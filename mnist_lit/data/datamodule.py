@@ -21,8 +21,8 @@ from mnist_lit.data.augment import AffineRange, random_affine
 from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset, PlainBatches
 from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
-from mnist_lit.data.idx import BUNDLED, Images, find_file
-from mnist_lit.data.sources import DatasetName, class_names, load_part
+from mnist_lit.data.idx import BUNDLED, Images, Part, find_file
+from mnist_lit.data.sources import DatasetName, class_names, is_downloaded, load_part
 from mnist_lit.errors import UsageError
 
 _CHUNK = 5_000  # images filtered between two updates of the progress bar
@@ -135,6 +135,18 @@ class DigitsDataModule(LightningDataModule):
         self.sha256: dict[str, str] = {}
         self._datasets: dict[str, DigitDataset] = {}
 
+    def prepare_data(self) -> None:
+        """Download what torchvision provides: Lightning calls this in one process, before the others read it.
+
+        Raises:
+            Failure: a download failed.
+        """
+        command = self.trainer.state.fn if self.trainer else "fit"
+        parts: tuple[Part, ...] = ("train", "t10k")
+        if is_downloaded(self.dataset, self.root) and command != "predict":
+            for part in parts:
+                load_part(self.dataset, self.root, part)
+
     def setup(self, stage: str) -> None:
         """Read and filter what the stage needs; what is already there is kept.
 
@@ -190,7 +202,7 @@ class DigitsDataModule(LightningDataModule):
 
     def has_test_images(self) -> bool:
         """Tell whether the test files can be found, without reading them (sets that are downloaded: yes)."""
-        if self.dataset not in ("mnist", "idx") and self.root is None:
+        if is_downloaded(self.dataset, self.root):
             return True
         try:
             find_file(self.root or BUNDLED, "t10k-images-idx3-ubyte")
@@ -199,15 +211,21 @@ class DigitsDataModule(LightningDataModule):
             return False
         return True
 
-    def _loader(self, part: str, *, training: bool = False) -> BatchLoader:
+    def _loader(self, part: str, *, training: bool = False, shared: bool = True) -> BatchLoader:
         dataset = self._datasets[part]
+        trainer = self.trainer if shared else None
+        if trainer and len(dataset) < trainer.world_size:  # one without a batch would leave the others waiting
+            raise UsageError(
+                f"trainer.devices: {trainer.world_size} processes cannot share {len(dataset)} {part} images "
+                f"(at most {len(dataset)} can)"
+            )
         order = BatchOrder(
             len(dataset),
             self.batch_size if training else self.eval_batch_size,
             shuffle=training,
             seed=self.seed,
-            num_replicas=self.trainer.world_size if self.trainer else 1,
-            rank=self.trainer.global_rank if self.trainer else 0,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
         )
         return BatchLoader(dataset, order, self.num_workers)
 
@@ -230,8 +248,11 @@ class DigitsDataModule(LightningDataModule):
         return self._loader("test")
 
     def predict_dataloader(self) -> PlainBatches:
-        """Return the digits of the image files that could be read."""
-        return PlainBatches(self._loader("predict"))
+        """Return the digits of the image files that could be read: all of them in every process.
+
+        Answers of different processes are not gathered by Lightning, and each process writes the same table.
+        """
+        return PlainBatches(self._loader("predict", shared=False))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment training batches on the device they have just been moved to."""

@@ -21,9 +21,8 @@ BOX = 20  # side of the box that the digit fills, pixels
 _WORKING_SIDE = 512  # larger images are reduced first: a digit needs no more, and noise averages out
 _CLEAN = 24  # what is this dark is black, give or take JPEG
 _CLEAN_SHARE = 0.95  # of the border; a few MNIST digits touch it
-_TWO_LEVELS = (
-    0.88  # separability from which an image is ink on evenly lit paper; photos in uneven light have 0.7 to 0.85
-)
+_TWO_LEVELS = 0.88  # separability that only ink on evenly lit paper has; photos in uneven light: 0.7 to 0.85
+_SURELY_INK = 0.78  # separability that no blank paper has
 _MIN_CONTRAST = 16.0  # grey levels between ink and paper; below that there is nothing but paper
 _MIN_SNR = 5.0  # the same, in standard deviations of the paper's noise
 
@@ -63,20 +62,21 @@ class _Flat(NamedTuple):
     Attributes:
         paper: `(1, 1)`.
         light_border: The share of border and corners that is light.
-        two_levels: Whether two classes of grey levels explain the image (Otsu's separability: the share of the
-            variance that lies between them).
+        separability: How well two classes of grey levels explain the image (Otsu's: the share of the variance that
+            lies between them, 0 to 1; about 0.64 for noise, 0.75 for a ramp).
     """
 
     paper: _Floats
     light_border: float
-    two_levels: bool
+    separability: float
 
 
 def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
     """Find the digit in an image and normalise it as MNIST was.
 
     An image that already is 28×28 with a black border is passed through exactly, so that exported MNIST images get the
-    answers that MNIST gets.
+    answers that MNIST gets; one with a white border is inverted exactly. Everything else is normalised. The limit: a
+    blank page whose light changes more abruptly than a quadratic surface (overexposed in a corner) is taken for ink.
 
     Args:
         grey: Grey levels `(H, W)`, uint8, one digit, dark on light or light on dark.
@@ -143,10 +143,9 @@ def _ink(image: _Floats) -> tuple[_Ink, Polarity]:
     """
     smooth = np.asarray(cv2.blur(image, (3, 3)), np.float32) if min(image.shape) > 2 * FIELD else image
     flat = _flat(smooth)
-    paper, light, noise = flat.paper, flat.light_border < 0.5, 1.0
-    if min(image.shape) >= FIELD:  # in a smaller image every pixel is part of an edge
-        noise = _fine_noise(smooth)
-    if not flat.two_levels and min(image.shape) >= FIELD:
+    paper, light = flat.paper, flat.light_border < 0.5
+    small = min(image.shape) < FIELD  # every pixel is part of an edge
+    if flat.separability < _TWO_LEVELS and not small:
         left = _spread(smooth - paper)
         divided = 0.3 < flat.light_border < 0.7
         curved = _curved(smooth)
@@ -155,28 +154,29 @@ def _ink(image: _Floats) -> tuple[_Ink, Polarity]:
             light = curved_light
         if _spread(smooth - curved) < 0.4 * left and light == curved_light:
             paper, left = curved, _spread(smooth - curved)
-            noise = left / 0.524  # the 40th percentile of |x| is 0.524 sd
         local = _local(smooth, light)
         if divided and _spread(smooth - local) < 0.6 * left:
             paper = local
-            noise = _spread(smooth - local) / 0.524
     sign = 1 if light else -1
-    ink = _Ink(np.maximum(sign * (image - paper), 0), np.maximum(sign * (smooth - paper), 0), max(noise, 1.0))
+    amount, deviation = np.maximum(sign * (image - paper), 0), sign * (smooth - paper)
+    noise = _spread(deviation, 20)
+    filled = flat.separability > _SURELY_INK or _peak(deviation) < 2.5 * noise  # no noise has so low a peak
+    if small or (paper is flat.paper and filled):
+        noise = 1.0  # what was taken for noise is strokes that fill the image
+    ink = _Ink(amount, np.maximum(deviation, 0), noise)
     return ink, "light on dark" if light else "dark on light"
 
 
-def _spread(deviation: _Floats) -> float:
-    """The 40th percentile of the absolute deviation, in grey levels: mostly paper, even where the digit is big."""
-    return max(float(np.percentile(np.abs(deviation), 40)), 0.5)
+def _spread(deviation: _Floats, percent: int = 40) -> float:
+    """Standard deviation of what lies nearest to the paper, in grey levels, at least 1.
 
-
-def _fine_noise(image: _Floats) -> float:
-    """Standard deviation of the noise, from second differences where the image is calm.
-
-    The kernel is that of J. Immerkær, "Fast noise variance estimation", CVIU 64 (1996).
+    Args:
+        deviation: From the paper, `(H, W)`.
+        percent: How much of the image is surely paper. The percentile of the absolute deviation is divided by that of a
+            normal distribution.
     """
-    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    return float(np.percentile(np.abs(cv2.filter2D(image, -1, kernel)), 30)) / 0.385 / 6
+    normal = {20: 0.253, 40: 0.524}[percent]
+    return max(float(np.percentile(np.abs(deviation), percent)) / normal, 1.0)
 
 
 def _mostly_light(deviation: _Floats) -> bool:
@@ -191,12 +191,12 @@ def _flat(image: _Floats) -> _Flat:
     threshold, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     light = levels > threshold
     if light.all() or not light.any():
-        return _Flat(image[:1, :1], 1.0, True)
+        return _Flat(image[:1, :1], 1.0, 0.0)
     light_border = float(np.mean(_border(light)) + np.mean(light[[0, 0, -1, -1], [0, -1, 0, -1]])) / 2
     paper = np.full((1, 1), np.median(image[light == (light_border >= 0.5)]), np.float32)
     part = float(np.mean(light))
     between = part * (1 - part) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
-    return _Flat(paper, light_border, between > _TWO_LEVELS * float(image.var()))
+    return _Flat(paper, light_border, between / float(image.var()))
 
 
 def _local(image: _Floats, light: bool) -> _Floats:
@@ -218,30 +218,37 @@ def _curved(image: _Floats) -> _Floats:
     order follows light that falls off but no stroke. Solved by iteratively reweighted least squares.
     """
     height, width = image.shape
-    small = cv2.resize(image, (min(width, 48), min(height, 48)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(image, (min(width, 32), min(height, 32)), interpolation=cv2.INTER_AREA)
     weights = np.ones_like(small)
     weights[[0, -1]] = weights[:, [0, -1]] = 3
-    terms = _quadratic(*small.shape)
+    y, x = np.repeat(_positions(small.shape[0]), small.shape[1]), np.tile(_positions(small.shape[1]), small.shape[0])
+    terms = np.stack([np.ones_like(x), x, x * x, y, y * y, x * y])
     values, prior = small.ravel().astype(np.float64), weights.ravel()
-    fitted = np.full_like(values, np.median(np.repeat(values, prior.astype(int))))
-    for _ in range(30):
-        root = np.sqrt(prior / np.maximum(np.abs(values - fitted), 0.5))
-        solution = np.linalg.lstsq(terms * root[:, None], values * root, rcond=None)[0]
-        fitted = terms @ solution
-    return (_quadratic(height, width) @ solution).reshape(height, width).astype(np.float32)
+    fitted: npt.NDArray[Any] = np.full_like(values, np.median(np.repeat(values, prior.astype(int))))
+    for _ in range(20):
+        weighted = terms * (prior / np.maximum(np.abs(values - fitted), 0.5))
+        solution = np.linalg.solve(weighted @ terms.T, weighted @ values)  # six normal equations
+        fitted = solution @ terms
+    column, row = _positions(height)[:, None], _positions(width)
+    one, by_x, by_xx, by_y, by_yy, by_xy = solution
+    surface = one + by_x * row + by_xx * row**2 + (by_y * column + by_yy * column**2) + by_xy * row * column
+    return np.asarray(surface, np.float32)
 
 
-def _quadratic(height: int, width: int) -> npt.NDArray[np.float64]:
-    """1, x, y, x², xy, y² over the image, x and y from -1 to 1: `(H × W, 6)`."""
-    y, x = np.meshgrid(*(((np.arange(side) + 0.5) * 2 / side - 1) for side in (height, width)), indexing="ij")
-    x, y = x.ravel(), y.ravel()
-    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+def _positions(side: int) -> npt.NDArray[np.float64]:
+    """Pixel centres from -1 to 1, `(side,)`."""
+    return (np.arange(side) + 0.5) * 2 / side - 1
+
+
+def _peak(ink: _Floats) -> float:
+    """The grey levels between paper and the darkest (or lightest) strokes; a few odd pixels do not count."""
+    return float(np.sort(ink, axis=None)[-min(ink.size, max(3, ink.size // 2000))])
 
 
 def _isolated(ink: _Ink) -> _Floats | None:
     """The ink of the digit alone, cropped to it: `(h, w)`, 0 to 1; None where there is no ink."""
     amount, smooth, noise = ink.amount, ink.smooth, ink.noise
-    level = float(np.sort(smooth, axis=None)[-max(3, smooth.size // 2000)])
+    level = _peak(smooth)
     if level < max(_MIN_CONTRAST, _MIN_SNR * noise):
         return None
     mask = (smooth > max(0.2 * level, 3 * noise)).astype(np.uint8)
@@ -267,7 +274,7 @@ def _placed(digit: _Floats) -> npt.NDArray[np.uint8]:
     height, width = digit.shape
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(digit, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    small = cv2.resize(digit, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     small = np.clip(small / float(np.percentile(small[small > 0.1 * small.max()], 90)), 0, 1)
     field = np.zeros((FIELD, FIELD), np.uint8)
     starts = []

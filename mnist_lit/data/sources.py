@@ -50,10 +50,10 @@ def _from_torchvision(dataset: str, root: Path, part: Part) -> DigitSet:
     }
     try:
         loaded = makers[dataset]()
-    except (RuntimeError, OSError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except Exception as error:  # a blocked, cut or half-unpacked download makes the loaders raise almost anything
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise Failure(
-            f"data.dataset: {dataset} could not be downloaded to {root}: {reason} "
+            f"data.dataset: {dataset} could not be downloaded to {root}: {reason[:300]} "
             "(on a machine without internet, point data.root at a folder with its four IDX files)"
         ) from error
     images = np.ascontiguousarray(loaded.data.numpy(), dtype=np.uint8)
@@ -64,8 +64,12 @@ def _from_torchvision(dataset: str, root: Path, part: Part) -> DigitSet:
     return DigitSet(images, labels, hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest())
 
 
-def _is_idx_folder(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz"))
+def is_downloaded(dataset: str, root: Path | None) -> bool:
+    """Tell whether torchvision's loaders provide a set, rather than the bundle or a folder with IDX files."""
+    if dataset in ("mnist", "idx"):
+        return False
+    names = ("train-images-idx3-ubyte", "train-images-idx3-ubyte.gz")
+    return root is None or not any((root / name).is_file() for name in names)
 
 
 def load_part(dataset: str, root: Path | None, part: Part) -> DigitSet:
@@ -86,6 +90,7 @@ def load_part(dataset: str, root: Path | None, part: Part) -> DigitSet:
         if root is None:
             raise UsageError("data.root: missing (data.dataset: idx reads the folder that it names)")
         return read_set(root, part)
-    if root is not None and _is_idx_folder(root):
-        return read_set(root, part, known_as=dataset)
-    return _from_torchvision(dataset, root or Path(".cache/data"), part)
+    if is_downloaded(dataset, root):
+        return _from_torchvision(dataset, root or Path(".cache/data"), part)
+    assert root is not None
+    return read_set(root, part, known_as=dataset)

@@ -1,0 +1,288 @@
+"""Real trainings through the command line, on a small cut of MNIST, and what they leave behind."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from small_data import TEST, write_small_set
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from mnist_lit.cli import main
+from mnist_lit.model.checkpoint import KEY, load_checkpoint
+
+CHAIN = "gaussian(kernel_size=5, sigma=1.0, rounds=1)"
+FIGURES = {"curves.png", "confusion.png", "mistakes.png", "filters.png", "network.png"}
+
+
+def small_fit(data: Path, logs: Path, *more: str) -> list[str]:
+    """Return the words of a fit that takes a second."""
+    words = ["fit", "--data.dataset", "idx", "--data.root", str(data), "--log_dir", str(logs)]
+    words += ["--data.val_size", "140", "--data.filters", CHAIN, "--data.batch_size", "50", "--trainer.max_epochs", "2"]
+    words += ["--trainer.log_every_n_steps", "2", "--trainer.precision", "32-true", "--trainer.accelerator", "cpu"]
+    return [*words, *more]
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    return write_small_set(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def run(data, tmp_path_factory):
+    """The run folder of one finished fit, shared by the tests that only look at it."""
+    logs = tmp_path_factory.mktemp("logs")
+    assert main(small_fit(data, logs, "--data.augment.degrees", "10")) == 0
+    return logs / "default" / "version_0"
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(checkpoint)["state_dict"]
+
+
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def metrics_rows(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---------------------------------------------------------------------- what a run leaves behind
+
+
+def test_the_run_folder_holds_what_it_should_and_nothing_else(run):
+    names = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    events = {name for name in names if name.startswith("events.out.tfevents")}
+    assert events
+    assert names - events == {
+        "config.yaml",
+        "metrics.csv",
+        "results.json",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        *(f"figures/{name}" for name in FIGURES),
+    }
+
+
+def test_results_tell_scores_data_and_surroundings(run):
+    results = json.loads((run / "results.json").read_text())
+    test = results["test"]
+    confusion = np.array(test["confusion"])
+    assert confusion.shape == (10, 10)
+    assert confusion.sum() == test["n"] == TEST
+    assert test["errors"] == TEST - np.trace(confusion)
+    assert test["acc"] == pytest.approx(np.trace(confusion) / TEST)
+    assert len(test["acc_per_class"]) == 10
+    assert len(test["mistakes"]) == min(36, test["errors"])
+    assert [one["confidence"] for one in test["mistakes"]] == sorted(
+        (one["confidence"] for one in test["mistakes"]), reverse=True
+    )
+    assert results["seed"] == 0
+    assert results["parameters"] == 456_650
+    assert results["filters"] == CHAIN
+    assert results["fit_seconds"] > 0
+    assert set(results["data"]["sha256"]) == {"train", "test"}
+    assert {"torch", "lightning", "opencv", "python", "git_commit", "processor", "cores"} <= set(results["environment"])
+
+
+def test_metrics_csv_has_every_curve(run):
+    rows = metrics_rows(run)
+    for name in ("train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc", "lr"):
+        assert any(row[name] for row in rows), name
+    assert sum(bool(row["val/acc"]) for row in rows) == 2  # one point per epoch
+    assert sum(bool(row["test/acc"]) for row in rows) == 2  # the final test adds none
+
+
+def test_tensorboards_own_reader_finds_every_tag(run):
+    found: dict[str, set[str]] = {"scalars": set(), "images": set()}
+    has_graph, has_hyperparameters = False, False
+    for path in run.glob("events.out.tfevents*"):
+        events = EventAccumulator(str(path)).Reload()
+        tags = events.Tags()
+        found["scalars"] |= set(tags["scalars"])
+        found["images"] |= set(tags["images"])
+        has_graph |= bool(tags["graph"])
+        has_hyperparameters |= "_hparams_/session_start_info" in events.summary_metadata
+    assert {"train/loss", "train/acc", "val/loss", "val/acc", "test/loss", "test/acc", "lr", "hp/val_acc"} <= found[
+        "scalars"
+    ]
+    assert {f"figures/{name.removesuffix('.png')}" for name in FIGURES} <= found["images"]
+    assert has_graph
+    assert has_hyperparameters
+
+
+def test_the_config_repeats_the_run_to_the_bit(run, tmp_path):
+    assert main(["fit", "-c", str(run / "config.yaml"), "--log_dir", str(tmp_path)]) == 0
+    again = tmp_path / "default" / "version_0" / "checkpoints" / "last.ckpt"
+    assert equal(weights(run / "checkpoints" / "last.ckpt"), weights(again))
+
+
+def test_another_seed_gives_another_network(run, tmp_path):
+    assert main(["fit", "-c", str(run / "config.yaml"), "--log_dir", str(tmp_path), "--seed_everything", "1"]) == 0
+    again = tmp_path / "default" / "version_0" / "checkpoints" / "last.ckpt"
+    assert not equal(weights(run / "checkpoints" / "last.ckpt"), weights(again))
+
+
+def test_checkpoints_carry_contract_and_config_as_plain_data(run):
+    entry = load_checkpoint(run / "checkpoints" / "best.ckpt")[KEY]
+    assert entry["network"] == "reference"
+    assert entry["contract"]["filters"] == CHAIN
+    assert entry["contract"]["polarity"] == "light on dark"
+    assert 0 < entry["contract"]["mean"] < entry["contract"]["std"] < 1
+    assert entry["config"] == yaml.safe_load((run / "config.yaml").read_text())
+
+
+def test_report_draws_the_same_figures_again(run, tmp_path, capsys):
+    copy = tmp_path / "version_0"
+    shutil.copytree(run, copy)
+    before = {path.name: path.read_bytes() for path in (copy / "figures").iterdir()}
+    shutil.rmtree(copy / "figures")
+    assert main(["report", str(copy)]) == 0
+    assert {path.name: path.read_bytes() for path in (copy / "figures").iterdir()} == before
+    assert "`configs/default.yaml`" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------- the contract
+
+
+def test_a_test_in_another_call_gives_the_same_confusion_matrix_without_naming_the_chain(run, tmp_path):
+    output = tmp_path / "test.json"
+    assert main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt"), "--output", str(output)]) == 0
+    report = json.loads(output.read_text())
+    assert report["filters"] == CHAIN
+    assert report["test"] == json.loads((run / "results.json").read_text())["test"]
+
+
+def test_another_chain_is_refused_and_both_are_shown(run, capsys):
+    words = ["test", "--ckpt_path", str(run), "--data.filters", "median(kernel_size=3)"]
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert CHAIN in line
+    assert "median(kernel_size=3, rounds=1)" in line
+
+
+def test_another_chain_is_used_if_the_user_says_so(run, tmp_path):
+    output = tmp_path / "test.json"
+    words = ["test", "--ckpt_path", str(run), "--data.filters", "none", "--override_contract", "true"]
+    assert main([*words, "--output", str(output)]) == 0
+    assert json.loads(output.read_text())["filters"] == "none"
+
+
+def test_best_names_the_checkpoint_it_took(run, capsys):
+    logs = run.parent.parent
+    assert main(["validate", "--ckpt_path", "best", "--log_dir", str(logs)]) == 0
+    out = capsys.readouterr().out
+    assert str(run / "checkpoints" / "best.ckpt") in out
+    best = json.loads((run / "results.json").read_text())["best_val_acc"]
+    assert f"accuracy {100 * best:.2f} %" in out
+
+
+def test_a_checkpoint_of_another_network_is_refused(run, tmp_path, capsys):
+    checkpoint = load_checkpoint(run / "checkpoints" / "best.ckpt")
+    checkpoint[KEY]["network"] = "unheard_of"
+    path = tmp_path / "other.ckpt"
+    torch.save(checkpoint, path)
+    assert main(["test", "--ckpt_path", str(path)]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "unheard_of" in line
+    assert "reference" in line
+
+
+# ---------------------------------------------------------------------- honesty
+
+
+def test_permuting_the_test_labels_changes_no_bit_of_the_checkpoints(tmp_path):
+    """Both runs take place under the same paths, since checkpoints remember where they were written."""
+    bits = []
+    for permute in (False, True):
+        data = write_small_set(tmp_path / "data", permute_test_labels=permute)
+        assert main(small_fit(data, tmp_path / "logs")) == 0
+        run = tmp_path / "logs" / "default" / "version_0"
+        scores = json.loads((run / "results.json").read_text())["test"]["acc"]
+        bits.append((scores, *((run / "checkpoints" / name).read_bytes() for name in ("best.ckpt", "last.ckpt"))))
+        shutil.rmtree(tmp_path / "logs")
+    assert bits[0][1:] == bits[1][1:]
+    assert bits[0][0] != bits[1][0]  # the labels did change
+
+
+def test_fit_works_without_test_files_if_test_curves_are_off(data, tmp_path, capsys):
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    for path in folder.glob("t10k*"):
+        path.unlink()
+    words = small_fit(folder, tmp_path / "logs", "--data.test_curves", "false")
+    assert main(words) == 0
+    assert "no test images" in capsys.readouterr().out
+    run = tmp_path / "logs" / "default" / "version_0"
+    assert json.loads((run / "results.json").read_text())["test"] is None
+    assert (run / "checkpoints" / "best.ckpt").is_file()
+
+
+def test_fit_with_test_curves_names_the_missing_test_file(data, tmp_path, capsys):
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "t10k-images-idx3-ubyte.gz").unlink()
+    assert main(small_fit(folder, tmp_path / "logs")) == 2
+    assert "t10k-images-idx3-ubyte" in capsys.readouterr().err
+
+
+def test_without_validation_images_the_last_epoch_counts(data, tmp_path):
+    assert main(small_fit(data, tmp_path, "--data.val_size", "0")) == 0
+    checkpoints = tmp_path / "default" / "version_0" / "checkpoints"
+    assert equal(weights(checkpoints / "best.ckpt"), weights(checkpoints / "last.ckpt"))
+    assert load_checkpoint(checkpoints / "best.ckpt")["epoch"] == 1
+    assert json.loads((checkpoints.parent / "results.json").read_text())["data"]["train_size"] == 640
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
+    assert main(small_fit(data, tmp_path, "--model.optimizer", "sgd", "--model.lr", "1e30")) == 1
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("fit: model.lr: the loss is")
+
+
+# ---------------------------------------------------------------------- going on with a run
+
+
+def test_a_resumed_run_goes_on_in_its_own_folder_with_the_users_flags(run, tmp_path, capsys):
+    logs = tmp_path / "logs"
+    shutil.copytree(run.parent.parent, logs)
+    words = ["fit", "--ckpt_path", "last", "--log_dir", str(logs), "--trainer.max_epochs", "3", "--model.lr", "0.0005"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "resume     trainer.max_epochs: 2 -> 3" in out
+    assert "resume     model.lr: 0.001 -> 0.0005" in out
+    again = logs / "default" / "version_0"
+    assert not (logs / "default" / "version_1").exists()
+    rows = metrics_rows(again)
+    assert [int(row["epoch"]) for row in rows if row["val/acc"]] == [0, 1, 2]
+    rates = [float(row["lr"]) for row in rows if row["lr"] and int(row["epoch"]) == 2]
+    assert 0 < max(rates) < 0.0005
+    assert load_checkpoint(again / "checkpoints" / "last.ckpt")["global_step"] == 30
+
+
+def test_a_run_stopped_after_an_epoch_ends_with_the_same_weights(data, tmp_path):
+    """Exact resume: one run of two epochs, and one that is stopped after the first and goes on."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    words = ("--data.augment.degrees", "10", "--model.schedule", "constant")
+    assert main(small_fit(data, whole, *words)) == 0
+    assert main(small_fit(data, parts, *words, "--trainer.max_epochs", "1")) == 0
+    resume = ["fit", "--ckpt_path", "last", "--log_dir", str(parts), "--trainer.max_epochs", "2"]
+    assert main(resume) == 0
+    ends = [weights(logs / "default" / "version_0" / "checkpoints" / "last.ckpt") for logs in (whole, parts)]
+    assert equal(*ends)
+
+
+def test_a_moved_run_folder_can_be_gone_on_with(run, tmp_path):
+    moved = tmp_path / "elsewhere" / "default" / "version_0"
+    shutil.copytree(run, moved)
+    words = ["fit", "--ckpt_path", str(moved / "checkpoints" / "last.ckpt"), "--trainer.max_epochs", "3"]
+    assert main(words) == 0
+    assert load_checkpoint(moved / "checkpoints" / "last.ckpt")["epoch"] == 2

@@ -3,6 +3,7 @@
 Nothing heavy is imported here: a command imports what it needs when it runs, so that `--help` answers at once.
 """
 
+import io
 import os
 import signal
 import sys
@@ -76,19 +77,22 @@ def main(args: Sequence[str] | None = None) -> int:
         The exit status: 0 fine, 1 a failure, 2 wrong use, 130 stopped by Ctrl-C, 143 by SIGTERM.
     """
     words = list(sys.argv[1:] if args is None else args)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # LANG=C has no ±: a question mark, not a crash
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(DOCUMENTATION, end="")  # noqa: T201
-        return 0
-    if words[0] == "--version":
-        print(__version__)  # noqa: T201
-        return 0
-    command, rest = words[0], words[1:]
+    command, rest = (words[0], words[1:]) if words else ("--help", [])
     try:
-        if command not in COMMANDS:
+        if command in ("-h", "--help", "help"):
+            print(DOCUMENTATION, end="")  # noqa: T201
+            status = 0
+        elif command == "--version":
+            print(__version__)  # noqa: T201
+            status = 0
+        elif command in COMMANDS:
+            status = COMMANDS[command](command, rest, debug=debug)
+        else:
             raise UsageError(f"no such command{_suggestion(command)}; python -m mnist_lit --help lists them")
-        status = COMMANDS[command](command, rest, debug=debug)
         sys.stdout.flush()
         return status
     except Failure as error:
@@ -104,6 +108,11 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # The reader has gone (`| head`): nothing is left to be said, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        if debug:
+            raise
+        print(f"{command}: {error.filename or 'file system'}: {error.strerror or error}", file=sys.stderr)  # noqa: T201
         return 1
 
 

@@ -22,6 +22,7 @@ from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.errors import Failure, UsageError
@@ -156,6 +157,10 @@ class DigitsCLI(LightningCLI):
             value = trainer[key]
             if value is not None and value < 1:
                 raise UsageError(f"trainer.{key}: {value} is not allowed; a whole number above 0 is")
+        if config.data.corruption is not None and self.command != "test":
+            raise UsageError(
+                f"data.corruption: {config.data.corruption} is not allowed in {self.command}; only in test"
+            )
         _check_devices(trainer)
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
@@ -254,31 +259,52 @@ class DigitsCLI(LightningCLI):
         self._score("validate")
 
     def test(self, **kwargs: Any) -> None:
-        """Score the checkpoint on the test images."""
-        self._score("test")
+        """Score the checkpoint on the test images: clean, corrupted, or clean and with every corruption in turn."""
+        if self.datamodule.corruption != "all":
+            self._score("test")
+            return
+        self.describe()
+        parts: dict[str, Any] = {}
+        for name in (None, *CORRUPTIONS):
+            self.datamodule.corrupt_test_images(name)
+            parts[name or "clean"] = self._scores("test")
+            self.say(f"{name or 'clean':<14} {100 * parts[name or 'clean']['acc']:6.2f} %")
+        mean = sum(parts[name]["acc"] for name in CORRUPTIONS) / len(CORRUPTIONS)
+        self.say(f"{'mean of the 15':<14} {100 * mean:6.2f} %")
+        self._write("test-corruptions", {"mean_corrupted_acc": mean, **parts})
 
     def _score(self, command: str) -> None:
-        from mnist_lit.run.results import score_summary, scores_of, write_json
+        from mnist_lit.run.results import score_summary
 
-        assert self.checkpoint is not None
         self.describe()
+        part = "val" if command == "validate" else "test"
+        scores = self._scores(command)
+        self.say(score_summary(part, scores))
+        corruption = self.datamodule.corruption if part == "test" else None
+        self._write(f"{command}-{corruption}" if corruption else command, {part: scores})
+
+    def _scores(self, command: str) -> dict[str, Any]:
+        from mnist_lit.run.results import scores_of
+
         run = getattr(self.trainer, command)
         run(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True, verbose=False)
-        part = "val" if command == "validate" else "test"
-        scores = scores_of(self.trainer, self.model, part)
-        self.say(score_summary(part, scores))
-        if self.trainer.is_global_zero:
-            folder = folder_of(self.checkpoint) or self.checkpoint.parent
-            path = self.config[self.command].output or folder / f"{command}.json"
-            report = {
-                "checkpoint": str(self.checkpoint),
-                "dataset": self.datamodule.dataset,
-                "filters": str(self.datamodule.filters),
-                "sha256": self.datamodule.sha256,
-                part: scores,
-            }
-            write_json(path, report)
-            self.say(f"wrote      {path}")
+        return scores_of(self.trainer, self.model, "val" if command == "validate" else "test")
+
+    def _write(self, name: str, scores: dict[str, Any]) -> None:
+        """Write scores to `--output`, or beside the checkpoint: into its run folder, if it is in one."""
+        from mnist_lit.run.results import write_json
+
+        if not self.trainer.is_global_zero:
+            return
+        assert self.checkpoint is not None
+        data = self.datamodule
+        path = (
+            self.config[self.command].output or (folder_of(self.checkpoint) or self.checkpoint.parent) / f"{name}.json"
+        )
+        source = {"checkpoint": str(self.checkpoint), "dataset": data.dataset, "filters": str(data.filters)}
+        corrupted = {"corruption": data.corruption, "corruption_seed": data.corruption_seed} if data.corruption else {}
+        write_json(path, {**source, "sha256": data.sha256, **corrupted, **scores})
+        self.say(f"wrote      {path}")
 
     def predict(self, **kwargs: Any) -> None:
         """Answer for every image file."""

@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]  # public, but not in its `__all__`
@@ -26,7 +26,7 @@ _TYPES = {
     "PositiveFloat": "a number above 0",
     "NonNegativeFloat": "a number, 0 or above",
     "int": "a whole number",
-    "float": "a number",
+    "float": "a finite number",
     "bool": "true or false",
     "NoneType": "null",
 }
@@ -54,6 +54,8 @@ class StrictLoader(yaml.SafeLoader):
         """Refuse a key that stands twice."""
         seen: set[str] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be one word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -71,23 +73,53 @@ def read_config(path: Path) -> dict[str, Any]:
             raise UsageError(f"{path}: no such config file")
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise UsageError(f"{path}: {path.stat().st_size:,} bytes; a config has at most {MAX_CONFIG_BYTES:,}")
-        data = yaml.load(path.read_text(encoding="utf-8"), StrictLoader)
+        return parse_config(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text (byte {error.start})") from error
+
+
+def parse_config(text: str, name: str) -> dict[str, Any]:
+    """Read the text of a config, YAML or JSON, as plain data; `name` is what messages call it.
+
+    Raises:
+        UsageError: see `read_config`.
+    """
+    try:
+        data = yaml.load(text, StrictLoader)
     except yaml.MarkedYAMLError as error:
-        line = f"{path}:{error.problem_mark.line + 1}" if error.problem_mark else str(path)
+        line = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
         raise UsageError(f"{line}: {error.problem or 'not valid YAML'}") from error
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from error
+        raise UsageError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
-        raise UsageError(f"{path}: nested too deeply") from error
+        raise UsageError(f"{name}: nested too deeply") from error
     if data is None:
-        raise UsageError(f"{path}: empty config file")
+        raise UsageError(f"{name}: empty config file")
     if not isinstance(data, dict):
-        raise UsageError(f"{path}: a mapping such as `data:` is expected, a {type(data).__name__} found")
+        raise UsageError(f"{name}: a mapping such as `data:` is expected, a {type(data).__name__} found")
     return data
+
+
+def check_shape(data: dict[str, Any], parser: Any, prefix: str = "") -> None:
+    """Refuse what the parser would pass over in silence: a section that is no mapping, a null that is not allowed.
+
+    Raises:
+        UsageError: with the key and the value.
+    """
+    types = {action.dest: getattr(action, "_typehint", None) for action in parser._actions}
+    for name, value in data.items():
+        key = f"{prefix}{name}"
+        if key not in types:
+            continue  # the parser knows how to refuse it
+        if types[key] is not None:
+            if value is None and type(None) not in (types[key], *get_args(types[key])):
+                raise UsageError(f"{key}: null is not allowed")
+        elif any(other.startswith(f"{key}.") for other in types):
+            if not isinstance(value, dict):
+                raise UsageError(f"{key}: {value} is not allowed; a mapping of its keys is")
+            check_shape(value, parser, f"{key}.")
 
 
 class StrictConfigFile(ActionConfigFile):
@@ -95,13 +127,20 @@ class StrictConfigFile(ActionConfigFile):
 
     def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Check one file, then let the parser apply it."""
-        if not str(values).startswith("{"):
-            read_config(Path(str(values)))
+        text = str(values)
+        data = parse_config(text, "--config") if text.startswith("{") else read_config(Path(text))
+        check_shape(data, parser)
         super().__call__(parser, cfg, values, option_string)  # type: ignore[no-untyped-call]
 
 
 class OneLineParser(LightningArgumentParser):
-    """A parser that raises `UsageError` with one line instead of printing its usage and leaving."""
+    """A parser that raises `UsageError` with one line instead of printing its usage and leaving.
+
+    It takes no abbreviated names: `--data.augment.degree` is a misspelling, to be answered as one.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Turn the parser's own words into one line."""
@@ -157,12 +196,16 @@ def _reason(text: str) -> str:
     if match := re.search(r"Not of type (\w+): (.*)", text):
         name, reason = match.groups()
         if name in _TYPES:
-            return f"{reason.partition(' does not conform')[0]} is not allowed; {_TYPES[name]} is"
+            value = re.sub(r"^invalid literal for int\(\) with base 10: '(.*)'$", r"\1", reason)
+            return f"{value.partition(' does not conform')[0]} is not allowed; {_TYPES[name]} is"
         return reason
     given = re.search(r"Given value: (.*)", text)
-    wanted = [_TYPES.get(name.rpartition(".")[2], name) for name in re.findall(r"Expected a <class '([\w.]+)'>", text)]
+    wanted = re.findall(r"Expected a (?:<class '(?:\w+\.)*(\w+)'>|typing\.Literal\[(.*?)\])", text)
     if given and wanted:
-        return f"{given.group(1)} is not allowed; {' or '.join(wanted)} is"
+        names = [_TYPES.get(name, name) if name else words for name, words in wanted]
+        return f"{given.group(1)} is not allowed; {' or '.join(names)} is"
     if match := re.search(r"Expected a <class '(\w+)'>\. Got value: (.*)", text):
         return f"{match.group(2)} is not allowed; {_TYPES.get(match.group(1), match.group(1))} is"
+    if match := re.match(r"Unable to load config '(.*)'", text):
+        return f"{match.group(1)} is not a config file"
     return " ".join(text.split())

@@ -13,6 +13,7 @@ from small_data import TEST, write_small_set
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mnist_lit.cli import main
+from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.model.checkpoint import KEY, load_checkpoint
 
 CHAIN = "gaussian(kernel_size=5, sigma=1.0, rounds=1)"
@@ -173,6 +174,24 @@ def test_another_chain_is_used_if_the_user_says_so(run, tmp_path):
     words = ["test", "--ckpt_path", str(run), "--data.filters", "none", "--override_contract", "true"]
     assert main([*words, "--output", str(output)]) == 0
     assert json.loads(output.read_text())["filters"] == "none"
+
+
+def test_the_test_images_can_be_corrupted(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    output = tmp_path / "test.json"
+    words = ["test", "--ckpt_path", str(run), "--output", str(output)]
+    assert main([*words, "--data.corruption", "stripe"]) == 0
+    one = json.loads(output.read_text())
+    assert main([*words, "--data.corruption", "all"]) == 0
+    every = json.loads(output.read_text())
+    assert one["test"] == every["stripe"]
+    assert every["clean"] == json.loads((run / "results.json").read_text())["test"]
+    assert every["mean_corrupted_acc"] == pytest.approx(np.mean([every[name]["acc"] for name in CORRUPTIONS]))
+
+
+def test_fit_takes_no_corruption_of_the_test_images(data, tmp_path, capsys):
+    assert main(small_fit(data, tmp_path, "--data.corruption", "fog")) == 2
+    assert "data.corruption: fog" in capsys.readouterr().err
 
 
 def test_best_names_the_checkpoint_it_took(run, capsys):

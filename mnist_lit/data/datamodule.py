@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from mnist_lit.data.augment import AffineRange, random_affine
 from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset, PlainBatches
+from mnist_lit.data.corrupted import load_corrupted, read_mnist_c
+from mnist_lit.data.corruptions import check_name
 from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import BUNDLED, Images, Part, find_file
@@ -95,6 +97,10 @@ class DigitsDataModule(LightningDataModule):
             chosen: the last epoch counts.
         split_seed: seed of the split into training and validation, of nothing else.
         images: image files, or folders of them, with one digit each: what `predict` reads.
+        corruption: what `test` does to the test images before they are filtered: one of the 15 of MNIST-C, or `all` for
+            each of them in turn and the clean images too.
+        corruption_seed: seed of the corruption's random numbers.
+        mnist_c: folder of the published MNIST-C files, to be read instead of corrupting the images here.
         test_curves: also score the test images after each epoch, as curves that nothing is chosen by.
         num_workers: worker processes for loading; 0 is fastest, since batches are cut out of memory.
         seed: seed of the sample order and of the augmentation.
@@ -111,6 +117,9 @@ class DigitsDataModule(LightningDataModule):
         val_size: NonNegativeInt = 5_000,
         split_seed: NonNegativeInt = 0,
         images: Path | list[Path] | None = None,
+        corruption: str | None = None,
+        corruption_seed: NonNegativeInt = 0,
+        mnist_c: Path | None = None,
         test_curves: bool = True,
         num_workers: NonNegativeInt = 0,
         seed: NonNegativeInt = 0,
@@ -126,6 +135,11 @@ class DigitsDataModule(LightningDataModule):
         self.split_seed = split_seed
         self.image_paths = [images] if isinstance(images, Path) else images
         self.files: list[DigitFile] = []  # what became of them, once read
+        if corruption not in (None, "all"):
+            check_name(str(corruption))
+        self.corruption = corruption
+        self.corruption_seed = corruption_seed
+        self.mnist_c = mnist_c
         self.test_curves = test_curves
         self.num_workers = num_workers
         self.seed = seed
@@ -159,10 +173,7 @@ class DigitsDataModule(LightningDataModule):
         if stage == "predict" and "predict" not in self._datasets:
             self._setup_files()
         if (stage == "test" or (stage == "fit" and self.test_curves)) and "test" not in self._datasets:
-            part = load_part(self.dataset, self.root, "t10k")
-            self.sha256["test"] = part.sha256
-            chain = self.filters.for_evaluation()
-            self._add("test", part.images, chain, part.labels, np.arange(len(part.labels)))
+            self._setup_test(corrupted=stage == "test")
 
     def _setup_training(self) -> None:
         part = load_part(self.dataset, self.root, "train")
@@ -178,6 +189,29 @@ class DigitsDataModule(LightningDataModule):
             raise UsageError(
                 f"data.filters: {self.filters} leaves every pixel equal (choose a chain that keeps the digit)"
             )
+
+    def _setup_test(self, *, corrupted: bool) -> None:
+        part = load_part(self.dataset, self.root, "t10k")
+        self.sha256["test"] = part.sha256
+        images, labels = part.images, part.labels
+        if corrupted and self.corruption not in (None, "all"):
+            name = str(self.corruption)
+            if self.mnist_c is not None:
+                images, labels = read_mnist_c(self.mnist_c, name)
+            else:
+                images = load_corrupted(images, name, seed=self.corruption_seed)
+        self._add("test", images, self.filters.for_evaluation(), labels, np.arange(len(labels)))
+
+    def corrupt_test_images(self, name: str | None) -> None:
+        """Use another corruption, or none, in the next `test`.
+
+        Raises:
+            ValueError: no corruption has that name.
+        """
+        if name is not None:
+            check_name(name)
+        self.corruption = name
+        self._datasets.pop("test", None)
 
     def _setup_files(self) -> None:
         if not self.image_paths:

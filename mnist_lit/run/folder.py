@@ -79,6 +79,8 @@ def find_checkpoint(text: str, log_dir: Path) -> Path:
             if path.stem == text:
                 return path
         raise UsageError(f"--ckpt_path {text}: no run under {log_dir} has a {text}.ckpt (train one with fit)")
+    if "://" in text:  # before `Path` makes one slash of two
+        raise UsageError(f"--ckpt_path {text}: a checkpoint is read from a file, never from a URL")
     path = Path(text)
     if path.is_dir():
         for name in (BEST, LAST):

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mnist_lit.arguments import ArgumentParser
+from mnist_lit.data.filters import FilterChain
+from mnist_lit.data.sources import class_names, load_part
 from mnist_lit.errors import Failure, UsageError
-from mnist_lit.model.checkpoint import write_atomically
+from mnist_lit.model.checkpoint import load_model, write_atomically
+from mnist_lit.model.networks import Normalize, build_network
+from mnist_lit.run.figures import save_figure
+from mnist_lit.run.folder import BEST, RESULTS
+from mnist_lit.run.network_figure import stage_figure
+from mnist_lit.run.overview_figure import overview_figure
 from mnist_lit.run.results import write_json
-from mnist_lit.run.run_figures import read_results, write_figures
+from mnist_lit.run.run_figures import one_of_each_class, read_results, write_figures
 
 START, END = "<!-- results: start -->", "<!-- results: end -->"
 
@@ -18,6 +27,31 @@ _HEADINGS = {
     "en": ("config", "network", "parameters", "test accuracy", "runs", "fit, each", "hardware"),
     "zh": ("配置", "网络", "参数量", "测试准确率", "次数", "每次训练用时", "硬件"),
 }
+
+
+_NEEDED: dict[str, Any] = {
+    "experiment": str,
+    "seed": int,
+    "test": (dict, type(None)),
+    "fit_seconds": (int, float),
+    "network": str,
+    "parameters": int,
+    "environment": dict,
+}
+
+
+def checked(results: Any, path: Path) -> dict[str, Any]:
+    """Return the contents of a `results.json` if the table can be made from them.
+
+    Raises:
+        Failure: something is missing or of the wrong type; with the file and the key.
+    """
+    if not isinstance(results, dict):
+        raise Failure(f"{path}: not the results of a run")
+    for key, kind in _NEEDED.items():
+        if not isinstance(results.get(key, ...), kind):
+            raise Failure(f"{path}: not the results of a run: {key} is missing or wrong")
+    return results
 
 
 def result_table(results: Sequence[dict[str, Any]], language: str = "en") -> str:
@@ -65,9 +99,9 @@ def fill_in(readme: Path, table: str) -> None:
     Raises:
         UsageError: the file has not both marks.
     """
-    text = readme.read_text(encoding="utf-8")
-    if START not in text or END not in text:
-        raise UsageError(f"{readme}: the marks {START} and {END} are not in it")
+    text = readme.read_bytes().decode("utf-8")  # as bytes: line ends stay what they are
+    if START not in text or END not in text.split(START, 1)[1]:
+        raise UsageError(f"{readme}: the marks {START} and {END} are not in it, in this order")
     before, rest = text.split(START, 1)
     after = rest.split(END, 1)[1]
     new = f"{before}{START}\n{table}\n{END}{after}"
@@ -84,12 +118,48 @@ def read_collected(folder: Path) -> list[dict[str, Any]]:
     results = []
     for path in sorted(folder.glob("*.json")):
         try:
-            results.append(json.loads(path.read_text(encoding="utf-8")))
+            results.append(checked(json.loads(path.read_text(encoding="utf-8")), path))
         except ValueError as error:
             raise Failure(f"{path}: cannot be read: {error}") from error
     if not results:
         raise UsageError(f"{folder}: no results in it (collect some: report RUN_DIR --collect {folder})")
     return results
+
+
+def write_pictures(run_folder: Path, folder: Path) -> list[Path]:
+    """Draw what the README shows into `folder`: the run's figures, one picture per stage, and the overview.
+
+    The overview shows the first test image of four classes, whatever the network makes of them.
+    """
+    results = read_results(run_folder)
+    model = load_model(run_folder / "checkpoints" / f"{BEST}.ckpt")
+    paths = []
+    for path in write_figures(run_folder):
+        write_atomically(folder / path.name, lambda file, source=path: file.write(source.read_bytes()))
+        paths.append(folder / path.name)
+    for stage, _ in model.network.named_children():
+        paths.append(folder / f"stage_{stage}.png")
+        save_figure(stage_figure(build_network(model.name), stage), paths[-1])
+    data = results["data"]
+    test = load_part(data["dataset"], Path(data["root"]) if data["root"] else None, "t10k")
+    raw = one_of_each_class(test.images, test.labels)[[2, 3, 5, 8]]
+    chain = FilterChain.parse(model.contract.filters).for_evaluation()
+    filtered = chain(raw)
+    normalize = Normalize(model.contract.mean, model.contract.std)
+    with torch.no_grad():
+        logits = model.network(normalize(torch.from_numpy(filtered)[:, None]))
+    figure = overview_figure(
+        raw,
+        filtered,
+        torch.softmax(logits, dim=1).numpy(),
+        chain=str(chain),
+        network=f"{results['parameters']:,} parameters, {100 * results['test']['acc']:.2f} % of the test set right",
+        class_names=class_names(data["dataset"]),
+        truths=[2, 3, 5, 8],
+    )
+    paths.append(folder / "overview.png")
+    save_figure(figure, paths[-1])
+    return paths
 
 
 def run(args: Sequence[str]) -> int:
@@ -101,12 +171,21 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument(
         "--table", type=Path, nargs="+", default=[], metavar="FILE", help="fill the table in between its marks in FILE"
     )
+    parser.add_argument(
+        "--pictures", type=Path, metavar="DIR", help="draw the README's pictures of the one run into DIR"
+    )
     options = parser.parse_args(args)
+    if options.pictures is not None:
+        if len(options.runs) != 1:
+            raise UsageError(f"--pictures: one RUN_DIR is needed, {len(options.runs)} given")
+        for path in write_pictures(options.runs[0], options.pictures):
+            print(f"wrote {path}")  # noqa: T201
+        return 0
     if not options.runs and options.results is None:
         raise UsageError("RUN_DIR: missing (name a run folder, or --results DIR for the table)")
     results = []
     for folder in options.runs:
-        result = read_results(folder)
+        result = checked(read_results(folder), folder / RESULTS)
         results.append(result)
         if options.collect is not None:
             path = options.collect / f"{result['experiment']}-seed{result['seed']}.json"

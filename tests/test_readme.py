@@ -1,0 +1,102 @@
+"""The READMEs: their commands work, their numbers are those of the committed results, their pictures exist."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mnist_lit.run.report import END, START, read_collected, result_table
+
+ROOT = Path(__file__).parent.parent
+READMES = ("README.md", "README.zh-CN.md")
+
+
+def text_of(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def commands(name: str) -> list[str]:
+    """Every line of the bash blocks, without its comment."""
+    blocks = re.findall(r"```bash\n(.*?)```", text_of(name), re.DOTALL)
+    lines = [line.partition(" #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_both_readmes_show_the_same_commands():
+    assert commands(READMES[0]) == commands(READMES[1])
+
+
+def test_the_two_commands_of_the_set_up_stand_there_as_they_are():
+    shown = commands("README.md")
+    assert shown[0] == "python -m pip install -e . && python -m mnist_lit fit --config configs/default.yaml"
+    assert shown[1] == "python -m pip install -e '.[dev]' && python -m pytest"
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_local_link_and_picture_exists(name):
+    targets = re.findall(r"\]\(([^)#]+)\)", text_of(name))
+    assert targets
+    missing = [target for target in targets if "://" not in target and not (ROOT / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize(("name", "language"), [("README.md", "en"), ("README.zh-CN.md", "zh")])
+def test_the_result_table_is_that_of_the_committed_results(name, language):
+    shown = text_of(name).split(START)[1].split(END)[0].strip()
+    assert shown == result_table(read_collected(ROOT / "docs" / "results"), language)
+
+
+def test_the_default_config_meets_its_promise():
+    """At least 99.40 % over seeds 0 to 2, each in at most five minutes on two CPU cores."""
+    runs = [one for one in read_collected(ROOT / "docs" / "results") if one["experiment"] == "default"]
+    assert sorted(one["seed"] for one in runs) == [0, 1, 2]
+    assert sum(one["test"]["acc"] for one in runs) / len(runs) >= 0.9940
+    assert all(one["fit_seconds"] <= 300 for one in runs)
+    assert all(one["environment"]["cores"] == 2 and one["environment"]["device"] == "cpu" for one in runs)
+
+
+@pytest.mark.slow
+def test_the_commands_run(tmp_path):
+    """Each `python -m mnist_lit` line, in order, in a folder of its own; trainings are cut short, data are a small cut."""
+    from small_data import write_small_set
+
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    for name in READMES:
+        shutil.copy(ROOT / name, tmp_path / name)
+    data = write_small_set(tmp_path / "small")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write_digit(photos / "three.png")
+    tried = 0
+    for command in commands("README.md"):
+        line = command.rpartition("&& ")[2]
+        if not line.startswith("python -m mnist_lit"):
+            continue
+        if any(word in line for word in ("trainer/gpu", "trainer/ddp", "fashion_mnist")):
+            continue  # they need GPUs or another package; tests/test_configs.py parses them
+        line = line.replace("FOLDER", str(photos) if "predict" in line else str(data))
+        words = [sys.executable, *shlex.split(line)[1:]]
+        if "fit" in words:
+            words += ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1"]
+            words += ["--trainer.limit_test_batches", "1"]
+            words += ["--data.val_size", "100"] if "idx" in words else []
+        result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, (line, result.stdout, result.stderr)
+        assert "Traceback" not in result.stderr
+        tried += 1
+    assert tried >= 12
+    assert "three.png," in (tmp_path / "predictions.csv").read_text()
+
+
+def write_digit(path: Path) -> None:
+    """Draw a three in black on white."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("L", (120, 160), 255)
+    ImageDraw.Draw(image).text((30, 20), "3", fill=0, font=ImageFont.load_default(110))
+    image.save(path)

@@ -28,6 +28,9 @@ look
   filters    the OpenCV filters: parameters, and a sheet of pictures
   report     figures and tables of a run again, from its logs; the result table of the README
 
+ask
+  study      does a filter help? filters × seeds trained, scored on clean and corrupted digits: table, figures
+
 examples
   python -m mnist_lit fit --config configs/default.yaml
   python -m mnist_lit fit -c configs/default.yaml --data.filters "median(kernel_size=3)" --trainer.max_epochs 2
@@ -57,6 +60,13 @@ def _report(command: str, args: Sequence[str], *, debug: bool) -> int:
     return run(args)
 
 
+def _study(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.study.filters import run
+    from mnist_lit.usage import OneLineParser, StrictConfigFile
+
+    return run(args, OneLineParser, StrictConfigFile)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "fit": _lightning,
     "validate": _lightning,
@@ -64,6 +74,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "predict": _lightning,
     "filters": _filters,
     "report": _report,
+    "study": _study,
 }
 
 

@@ -6,16 +6,12 @@ checkpoint and filling the run folder.
 """
 
 import json
-import logging
-import os
 import signal
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from jsonargparse.typing import NonNegativeInt, register_type
 from lightning import Trainer
@@ -30,6 +26,14 @@ from mnist_lit.model.checkpoint import AtomicCheckpointIO, load_checkpoint, pass
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.settings import (
+    check_devices,
+    default_precision,
+    differences,
+    plain_config,
+    remembered_config,
+    silence_libraries,
+)
 from mnist_lit.usage import OneLineParser, StrictConfigFile
 
 register_type(FilterChain, str, FilterChain.parse, deserializer_exceptions=(ValueError,))
@@ -53,7 +57,9 @@ class DigitsCLI(LightningCLI):
         self.command = command
         self.stop = stop
         self.checkpoint: Path | None = None
-        self.remembered: dict[str, Any] | None = None
+        self.remembered: dict[str, Any] | None = None  # the config in the checkpoint
+        self.entry: dict[str, Any] = {}  # the checkpoint's own entry, see `mnist_lit.model.checkpoint`
+        self.first_step: int | None = None  # of a resumed run
         self.failed = 0  # image files that could not be read
         super().__init__(
             DigitClassifier,
@@ -67,7 +73,13 @@ class DigitsCLI(LightningCLI):
             },
             seed_everything_default=0,
             parser_class=OneLineParser,
-            parser_kwargs={name: {"description": text} for name, text in _DESCRIPTIONS.items()},
+            parser_kwargs={
+                name: {
+                    "description": text,
+                    "usage": f"python -m mnist_lit {name} [-c FILE] [--data.KEY VALUE] [--model.KEY VALUE] …",
+                }
+                for name, text in _DESCRIPTIONS.items()
+            },
             args=[command, *args],
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # would store class paths in checkpoints
@@ -103,6 +115,13 @@ class DigitsCLI(LightningCLI):
             help="Where predict, validate and test write (predictions.csv; the scores in the run folder).",
         )
 
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the arguments of data, model and trainer, what is this project's own first."""
+        parser.add_lightning_class_args(DigitsDataModule, "data")
+        parser.add_lightning_class_args(DigitClassifier, "model")
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{key}": value for key, value in self.trainer_defaults.items()})
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Let one seed govern the data too."""
         parser.link_arguments("seed_everything", "data.seed")
@@ -129,8 +148,10 @@ class DigitsCLI(LightningCLI):
             raise UsageError(f"--ckpt_path: missing; an untrained network is not scored ({hint})")
         if config.ckpt_path is not None:
             self.checkpoint = find_checkpoint(str(config.ckpt_path), config.log_dir)
-            entry = passport(load_checkpoint(self.checkpoint), self.checkpoint)
-            self.remembered = remembered = dict(entry.get("config") or {})
+            loaded = load_checkpoint(self.checkpoint)
+            self.entry = passport(loaded, self.checkpoint)
+            self.first_step = int(loaded["global_step"])
+            self.remembered = remembered = remembered_config(self.entry)
             if self.command != "fit":
                 precision = remembered.get("trainer", {}).get("precision")
                 remembered = {key: remembered[key] for key in _USE_SECTIONS if key in remembered}
@@ -161,7 +182,7 @@ class DigitsCLI(LightningCLI):
             raise UsageError(
                 f"data.corruption: {config.data.corruption} is not allowed in {self.command}; only in test"
             )
-        _check_devices(trainer)
+        check_devices(trainer)
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)
         if self.checkpoint is not None:
@@ -170,8 +191,7 @@ class DigitsCLI(LightningCLI):
 
     def _keep_contract(self, config: Any) -> None:
         assert self.checkpoint is not None
-        entry = passport(load_checkpoint(self.checkpoint), self.checkpoint)
-        own = FilterChain.parse(read_contract(entry, self.checkpoint).filters)
+        own = FilterChain.parse(read_contract(self.entry, self.checkpoint).filters)
         if config.data.filters is None:
             config.data.filters = own
         elif config.data.filters != own and not config.override_contract:
@@ -179,16 +199,15 @@ class DigitsCLI(LightningCLI):
                 f"data.filters: {config.data.filters} differs from the chain of {self.checkpoint}: {own} "
                 "(leave data.filters out, or say --override_contract true)"
             )
-        if config.model.network != entry["network"]:
-            raise UsageError(
-                f"model.network: {config.model.network} expected, but {self.checkpoint} holds {entry['network']}"
-            )
+        network = self.entry["network"]
+        if config.model.network != network:
+            raise UsageError(f"model.network: {config.model.network} expected, but {self.checkpoint} holds {network}")
 
     def instantiate_classes(self) -> None:
         """Make model, data and trainer; a value they refuse is wrong use."""
         try:
             super().instantiate_classes()
-        except (ValueError, MisconfigurationException) as error:
+        except (ValueError, TypeError, MisconfigurationException) as error:
             raise UsageError(_short(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -198,12 +217,9 @@ class DigitsCLI(LightningCLI):
         self.run_folder: RunFolder | None = None
         if self.command == "fit":
             plain = plain_config(self._parser("fit"), config)
-            first_step, resumed = None, None
-            if self.checkpoint is not None:
-                resumed = folder_of(self.checkpoint)
-                first_step = int(load_checkpoint(self.checkpoint)["global_step"])
+            resumed = folder_of(self.checkpoint) if self.checkpoint is not None else None
             text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-            self.run_folder = RunFolder(config.log_dir, config.experiment, plain, text, resumed, first_step)
+            self.run_folder = RunFolder(config.log_dir, config.experiment, plain, text, resumed, self.first_step)
             callbacks += [self.run_folder, self.stop, *checkpoints(config.data.val_size)]
         given = self._get(self.config_init, "trainer")
         plugins = [*(given.get("plugins") or []), AtomicCheckpointIO()]
@@ -236,7 +252,8 @@ class DigitsCLI(LightningCLI):
         self.describe()
         if self.remembered is not None:
             now = plain_config(self._parser("fit"), self.config["fit"])
-            for line in differences(self.remembered, now):
+            taken = {**now, **self.remembered, "trainer": {**now["trainer"], **self.remembered.get("trainer", {})}}
+            for line in differences(taken, now):
                 self.say(f"resume     {line}")
         started = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
@@ -314,58 +331,9 @@ class DigitsCLI(LightningCLI):
         self.describe()
         data = self.datamodule
         batches: Any = self.trainer.predict(self.model, datamodule=data, ckpt_path=self.checkpoint, weights_only=True)
-        path = self.config[self.command].output or Path("predictions.csv")
-        self.failed = write_predictions(path, data.files, batches or [], class_names=data.class_names, say=self.say)
-
-
-def plain_config(parser: LightningArgumentParser, config: Any) -> dict[str, Any]:
-    """Return the resolved config as plain data: what `config.yaml` and every checkpoint hold.
-
-    Without `ckpt_path`, which belongs to one call and not to the run.
-    """
-    text = parser.dump(config, skip_unset=False, skip_link_targets=True, format="yaml")
-    plain: dict[str, Any] = yaml.safe_load(text)
-    for key in ("ckpt_path", "config", "output", "override_contract"):
-        plain.pop(key, None)
-    return plain
-
-
-def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
-    """Return one line `key: old -> new` for every value that differs between two nested dicts."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        lines: list[str] = []
-        for key in [*old, *(k for k in new if k not in old)]:
-            lines += differences(old.get(key), new.get(key), f"{prefix}.{key}" if prefix else str(key))
-        return lines
-    return [] if old == new else [f"{prefix}: {old} -> {new}"]
-
-
-def _check_devices(trainer: Any) -> None:
-    """Refuse more processes on a CPU than can make sense; of GPUs, Lightning itself knows how many there are.
-
-    Raises:
-        UsageError: with the number that is allowed.
-    """
-    on_cpu = trainer.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    most = max(8, os.cpu_count() or 1)
-    text = str(trainer.devices)
-    if on_cpu and text.isdigit() and not 1 <= int(text) <= most:
-        raise UsageError(f"trainer.devices: {text} is not allowed on this CPU; 1 to {most} processes are")
-
-
-def default_precision(accelerator: Any) -> str:
-    """Return `bf16-mixed` where the processor multiplies in bfloat16 by itself, else `32-true`.
-
-    On such CPUs (AVX512-BF16, AMX, ARM's bf16) the reference network trains 1.8 times faster; elsewhere bfloat16 is
-    emulated and slower.
-    """
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    if accelerator == "mps" or (accelerator in ("auto", "gpu") and torch.backends.mps.is_available()):
-        return "32-true"
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older versions
-    has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return "bf16-mixed" if has_bf16 else "32-true"
+        if self.trainer.is_global_zero:
+            path = self.config[self.command].output or Path("predictions.csv")
+            self.failed = write_predictions(path, data.files, batches or [], class_names=data.class_names, say=self.say)
 
 
 def _short(error: Exception) -> str:
@@ -373,28 +341,10 @@ def _short(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _quiet() -> None:
-    """Silence messages that a user can do nothing about, each for its reason."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # device listings and advertisements
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    for message in (
-        ".*does not have many workers.*",  # batches are cut out of memory: workers would only cost
-        ".*callbacks used to create the checkpoint need to be provided.*",  # they write checkpoints, scoring does not
-        ".*exists and is not empty.*",  # a resumed run writes into its own folder, as it should
-        ".*The dirpath has changed.*",  # a run folder that was moved can be gone on with
-        ".*is smaller than the logging interval.*",  # short runs log their first step, which is enough
-        ".*lr_scheduler.step.*before.*optimizer.step.*",  # wrong in a resumed run, where the schedule goes on
-        ".*Trying to infer the `batch_size`.*",  # nothing is averaged over batches by Lightning here
-        r"(?s).*(JsonargparseDeprecationWarning|``instantiate_classes``)",  # Lightning calls it by its old name
-        ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
-    ):
-        warnings.filterwarnings("ignore", message=message)
-
-
 def run(command: str, args: Sequence[str], *, debug: bool) -> int:
     """Run one of the four commands; see `mnist_lit.cli.main` for the exit status."""
     if not debug:
-        _quiet()
+        silence_libraries()
     stop = StopOnSignal()
     try:
         cli = DigitsCLI(command, args, stop=stop)

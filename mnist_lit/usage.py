@@ -118,7 +118,8 @@ def check_shape(data: dict[str, Any], parser: Any, prefix: str = "") -> None:
                 raise UsageError(f"{key}: null is not allowed")
         elif any(other.startswith(f"{key}.") for other in types):
             if not isinstance(value, dict):
-                raise UsageError(f"{key}: {value} is not allowed; a mapping of its keys is")
+                shown = "null" if value is None else value
+                raise UsageError(f"{key}: {shown} is not allowed; a mapping of its keys is")
             check_shape(value, parser, f"{key}.")
 
 
@@ -179,8 +180,9 @@ def one_line(message: str, known: Iterable[str]) -> str:
         if word.startswith("--"):
             return f"{word}: no such argument{did_you_mean(word[2:], known)}"
         return f"{word}: not expected here (arguments are written --name value)"
-    if match := re.search(r"does not accept (?:option|nested key|key)?s? ?'([^']*)'", message):
-        return f"{match.group(1)}: no such key{did_you_mean(match.group(1), known)}"
+    if match := re.search(r"(?:Group '([^']*)' does not accept|does not accept|^) ?[Oo]ption '([^']*)'", message):
+        key = f"{match.group(1)}.{match.group(2)}" if match.group(1) else match.group(2)
+        return f"{key}: no such key{did_you_mean(key, known)}"
     if match := re.match(r"argument subcommand: invalid choice: '([^']*)'", message):
         return f"{match.group(1)}: no such command"
     if match := re.match(

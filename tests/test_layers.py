@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "mnist_lit"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = ("data", "model", "run", "use", "study")
-TOP = {"usage": 5, "training": 6, "cli": 7, "__main__": 8}
+TOP = {"usage": 5, "settings": 6, "training": 7, "cli": 8, "__main__": 9}
 FOR_EVERYONE = {"", "errors", "arguments"}  # "" is the package itself, for its version
 
 

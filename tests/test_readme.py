@@ -61,7 +61,7 @@ def test_the_default_config_meets_its_promise():
 
 @pytest.mark.slow
 def test_the_commands_run(tmp_path):
-    """Each `python -m mnist_lit` line, in order, in a folder of its own; trainings are cut short, data are a small cut."""
+    """Each `python -m mnist_lit` line, in order, in a folder of its own; trainings are cut short."""
     from small_data import write_small_set
 
     shutil.copytree(ROOT / "configs", tmp_path / "configs")

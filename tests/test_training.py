@@ -299,6 +299,24 @@ def test_a_run_stopped_after_an_epoch_ends_with_the_same_weights(data, tmp_path)
     assert equal(*ends)
 
 
+def test_a_class_path_in_a_checkpoints_config_is_never_followed(run, tmp_path, monkeypatch):
+    (tmp_path / "evil.py").write_text(
+        "from pathlib import Path\nPath('marker').touch()\n"
+        "from lightning.pytorch.callbacks import Callback\nclass Evil(Callback): pass\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    checkpoint = load_checkpoint(run / "checkpoints" / "last.ckpt")
+    trainer = checkpoint[KEY]["config"]["trainer"]
+    trainer["callbacks"] = [{"class_path": "evil.Evil"}]
+    trainer["strategy"] = "evil.Evil"
+    trainer["max_epochs"] = 3
+    path = tmp_path / "evil.ckpt"
+    torch.save(checkpoint, path)
+    assert main(["fit", "--ckpt_path", str(path), "--log_dir", str(tmp_path / "logs")]) == 0
+    assert not (tmp_path / "marker").exists()
+
+
 def test_a_moved_run_folder_can_be_gone_on_with(run, tmp_path):
     moved = tmp_path / "elsewhere" / "default" / "version_0"
     shutil.copytree(run, moved)

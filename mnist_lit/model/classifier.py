@@ -144,6 +144,22 @@ class DigitClassifier(LightningModule):
         self.log("train/acc", total[0] / total[1].clamp(min=1.0))
         self._train_correct, self._train_seen = 0, 0
 
+    def _reset_metrics(self) -> None:
+        """Empty all metrics; at the start, since states made at the end of inference could not be updated later."""
+        for part in ("val", "test"):
+            self._loss(part).reset()
+            self._curve(part).reset()
+        self.scores.reset()
+        self.answers.reset()
+
+    def on_validation_epoch_start(self) -> None:
+        """Start counting anew."""
+        self._reset_metrics()
+
+    def on_test_epoch_start(self) -> None:
+        """Start counting anew."""
+        self._reset_metrics()
+
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Score one batch of the validation images, or of the test images for their curve."""
         part = self._val_parts()[dataloader_idx]
@@ -160,8 +176,6 @@ class DigitClassifier(LightningModule):
             self.log_dict(
                 {f"{part}/loss": self._loss(part).compute(), f"{part}/acc": self._curve(part).compute()["acc"]},
             )
-            self._loss(part).reset()
-            self._curve(part).reset()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of the test images."""
@@ -174,7 +188,6 @@ class DigitClassifier(LightningModule):
         """Make loss and accuracy known; not to the loggers, whose test curve is one point per epoch."""
         self.log("test/loss", self._loss("test").compute(), logger=False)
         self.log("test/acc", self.scores.compute()["acc"], logger=False)
-        self._loss("test").reset()
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return probabilities `(B, 10)`."""

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-NetworkName = Literal["reference"]
+NetworkName = Literal["reference", "compact"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
 
 
@@ -80,6 +80,38 @@ class ReferenceCNN(nn.Module):
         return logits
 
 
+class CompactCNN(nn.Module):
+    """A small network for studies of many trainings: two convolution stages and a full connection.
+
+    215,194 parameters. Source: the 215,194-parameter network of a published sub-second MNIST training (one epoch,
+    batches of 256, Adam with a one-cycle rate: 99.04 % over 30 seeds).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Sequential(  # (N, 1, 28, 28) -> (N, 24, 24, 24), pooled to (N, 24, 12, 12)
+            nn.Conv2d(1, 24, kernel_size=5),
+            nn.MaxPool2d(kernel_size=2),
+            nn.ReLU(inplace=True),
+        )
+        self.layer2 = nn.Sequential(  # -> (N, 32, 10, 10), pooled to (N, 32, 5, 5)
+            nn.Conv2d(24, 32, kernel_size=3),
+            nn.MaxPool2d(kernel_size=2),
+            nn.ReLU(inplace=True),
+        )
+        self.fc = nn.Sequential(  # -> (N, 800) -> (N, 256) -> (N, 10)
+            nn.Flatten(),
+            nn.Linear(32 * 5 * 5, 256),
+            nn.ReLU(inplace=True),
+            nn.Linear(256, 10),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        logits: Tensor = self.fc(self.layer2(self.layer1(images)))
+        return logits
+
+
 def build_network(name: str) -> nn.Module:
     """Make a fresh network by its name in the config.
 
@@ -88,4 +120,6 @@ def build_network(name: str) -> nn.Module:
     """
     if name == "reference":
         return ReferenceCNN()
+    if name == "compact":
+        return CompactCNN()
     raise ValueError(f"model.network: {name!r} is unknown; the networks are {', '.join(NETWORK_NAMES)}")

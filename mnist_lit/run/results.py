@@ -29,8 +29,6 @@ def scores_of(trainer: Trainer, model: DigitClassifier, part: str) -> dict[str, 
     """
     scores = model.scores.compute()
     answers = {name: values.numpy() for name, values in model.answers.compute().items()}
-    model.scores.reset()
-    model.answers.reset()
     wrong = np.flatnonzero(answers["answers"] != answers["targets"])
     worst = wrong[np.argsort(-answers["confidences"][wrong], kind="stable")][:WORST]
     return {

@@ -1,0 +1,1 @@
+"""Questions answered with numbers: many trainings, compared with error bars."""

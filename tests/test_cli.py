@@ -1,12 +1,13 @@
 """The command line: instant help, and one line with exit status 2 for every wrong use before anything is touched."""
 
-import json
 import errno
+import json
 import os
 import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch

@@ -118,7 +118,7 @@ def run(args: Sequence[str], make_parser: Callable[..., Any], config_action: Any
 
     def stop(signum: int, frame: FrameType | None) -> None:
         nonlocal received
-        received = signum
+        received = int(signum)
         raise KeyboardInterrupt
 
     before: dict[int, Any] = {}
@@ -134,8 +134,8 @@ def run(args: Sequence[str], make_parser: Callable[..., Any], config_action: Any
     except KeyboardInterrupt:
         return 128 + received
     finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 

@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageCms, ImageFile, TiffImagePlugin
 
-from mnist_lit.data import image_files
+from mnist_lit.data import image_formats
 from mnist_lit.data.image_files import decode_grey, display_name, find_images, read_grey
 from mnist_lit.errors import Failure, UsageError
 
@@ -566,7 +566,7 @@ def test_mutated_file_is_read_or_refused_in_one_line(kind, options, n, capfd):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(sorted(start for starts in image_files._STARTS.values() for start in starts)),
+    st.sampled_from(sorted(start for starts in image_formats.STARTS.values() for start in starts)),
     st.binary(max_size=200),
 )
 def test_any_bytes_after_a_magic_are_read_or_refused(start, rest):

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from mnist_lit.data.image_formats import SUPPORTED, count_frames, format_of, lacks_pieces
 from mnist_lit.errors import Failure, UsageError
 
-SUPPORTED = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 2**20  # 8192×8192: a scan of A4 at 600 dpi is 35 million
@@ -32,7 +32,6 @@ MAX_ASPECT = 100  # long side : short side
 
 _CHOICE = f"supported: {', '.join(SUPPORTED)}"
 _ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262  # tags of TIFF, the first of EXIF too
-_STRIPS, _TILES = (273, 279), (324, 325)  # where each piece of a TIFF begins, how many bytes it has
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,18 +41,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_STARTS = {
-    "PNG": (b"\x89PNG\r\n\x1a\n",),
-    "JPEG": (b"\xff\xd8\xff",),
-    "GIF": (b"GIF87a", b"GIF89a"),
-    "TIFF": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "EPS (PostScript)": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
-    "PSD": (b"8BPS",),
-    "JPEG 2000": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
-    "JPEG XL": (b"\0\0\0\x0cJXL ", b"\xff\x0a"),
-    "ICO": (b"\0\0\1\0",),
-}
-_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 _decoding = threading.Lock()  # warnings and standard error belong to the whole process
 
 
@@ -222,7 +209,7 @@ def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Grey
     """
     if not data:
         raise Failure(f"{name}: empty file (0 bytes; {_CHOICE})")
-    kind = _kind(data)
+    kind = format_of(data)
     if kind is None:
         raise Failure(f"{name}: not an image ({_CHOICE})")
     if kind not in SUPPORTED:
@@ -279,12 +266,12 @@ def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
         raise Failure(f"{name}: 32-bit or signed samples have no known white (save it with 8 or 16 bits)")
     notes: list[str] = []
     if getattr(image, "is_animated", False):
-        notes.append(f"first frame of {_count_frames(image, data)}")
+        notes.append(f"first frame of {count_frames(image, data)}")
     if kind == "JPEG" and image.mode == "RGB":
         image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
     orientation = image.tag_v2.get(_ORIENTATION) if kind == "TIFF" else None  # Pillow itself turns a TIFF, on load
     image.load()
-    if (kind == "PNG" and b"IEND" not in data) or (kind == "TIFF" and _lacks_pieces(image, data)):
+    if (kind == "PNG" and b"IEND" not in data) or (kind == "TIFF" and lacks_pieces(image, data)):
         raise Failure(f"{name}: truncated {kind} file (copy or save it again)")
     if kind != "TIFF":
         try:
@@ -326,50 +313,3 @@ def _grey_and_alpha(image: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.u
     if image.mode not in ("1", "L", "RGB"):
         image = image.convert("RGB")
     return np.asarray(image.convert("L")), None
-
-
-def _count_frames(image: Any, data: bytes) -> str:
-    """The number of frames as text; counting them in a hostile file could take minutes, so it stops at some point."""
-    if image.format == "TIFF":
-        pages = 1
-        try:
-            while pages < 1000:
-                image.seek(pages)
-                pages += 1
-        except EOFError:
-            pass
-        image.seek(0)
-        return str(pages) if pages < 1000 else "1000 or more"
-    if image.format == "GIF" and len(data) > 4 * 2**20:
-        return "several"
-    return str(image.n_frames)
-
-
-def _lacks_pieces(image: Any, data: bytes) -> bool:
-    """Whether a strip or tile of a TIFF lies beyond the end of the file; libtiff may leave such a one black."""
-    tags = image.tag_v2
-    return any(
-        offset + length > len(data)
-        for offsets, lengths in (_STRIPS, _TILES)
-        for offset, length in zip(tags.get(offsets, ()), tags.get(lengths, ()), strict=False)
-    )
-
-
-def _kind(data: bytes) -> str | None:
-    """The name of the format by its first bytes; None for what is no image."""
-    for kind, starts in _STARTS.items():
-        if data.startswith(starts):
-            return kind
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "WebP"
-    if data[:2] == b"BM" and b"\0" in data[2:18]:  # no text has a NUL there
-        return "BMP"
-    if data[4:8] == b"ftyp":
-        brands = data[8:64]
-        return "AVIF" if b"avi" in brands else "HEIC" if brands.startswith(_HEIC_BRANDS) else "MP4"
-    if b"%PDF-" in data[:1024]:
-        return "PDF"
-    text = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    if text.startswith((b"<svg", b"<?xml", b"<!--", b"<!doctype")) and b"<svg" in text:
-        return "SVG"
-    return None

@@ -157,7 +157,7 @@ class DigitsCLI(LightningCLI):
                 remembered = {key: remembered[key] for key in _USE_SECTIONS if key in remembered}
                 remembered["trainer"] = {"precision": precision}
             # First, so that everything the user says comes later and wins.
-            args = [self.command, "--config", json.dumps(remembered), *args[1:]]
+            args = [self.command, "--config", json.dumps(remembered, ensure_ascii=False), *args[1:]]
         self.config = parser.parse_args(args)
 
     def _parse_ckpt_path(self) -> None:
@@ -182,6 +182,9 @@ class DigitsCLI(LightningCLI):
             raise UsageError(
                 f"data.corruption: {config.data.corruption} is not allowed in {self.command}; only in test"
             )
+        if trainer.logger not in (False, None):
+            raise UsageError(f"trainer.logger: {trainer.logger} is not allowed; a run folder has loggers of its own")
+        trainer.logger = False
         check_devices(trainer)
         if trainer.precision is None:
             trainer.precision = default_precision(trainer.accelerator)

@@ -268,7 +268,7 @@ def test_an_empty_batch_stays_empty():
 def test_a_range_out_of_bounds_is_refused(field, value, allowed):
     with pytest.raises(ValueError, match=f"augment.{field}") as caught:
         AffineRange(**{field: value})
-    assert str(caught.value) == f"augment.{field}: {value} is not allowed; {allowed} is"
+    assert str(caught.value) == f"data.augment.{field}: {value} is not allowed; {allowed} is"
 
 
 @pytest.mark.parametrize(("field", "limit"), [("degrees", 180), ("translate", 28), ("scale", 0.9), ("shear", 80)])

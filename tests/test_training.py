@@ -189,6 +189,12 @@ def test_the_test_images_can_be_corrupted(run, tmp_path, monkeypatch):
     assert every["mean_corrupted_acc"] == pytest.approx(np.mean([every[name]["acc"] for name in CORRUPTIONS]))
 
 
+def test_fit_takes_no_logger_beside_its_own(data, tmp_path, capsys):
+    assert main(small_fit(data, tmp_path, "--trainer.logger", "true")) == 2
+    assert capsys.readouterr().err.startswith("fit: trainer.logger: True")
+    assert not list(tmp_path.iterdir())
+
+
 def test_fit_takes_no_corruption_of_the_test_images(data, tmp_path, capsys):
     assert main(small_fit(data, tmp_path, "--data.corruption", "fog")) == 2
     assert "data.corruption: fog" in capsys.readouterr().err

@@ -35,7 +35,7 @@ class AffineRange:
         for field in fields(self):
             value = getattr(self, field.name)
             if not 0.0 <= value <= limits[field.name]:
-                raise ValueError(f"augment.{field.name}: {value} is not allowed; 0 to {limits[field.name]:g} is")
+                raise ValueError(f"data.augment.{field.name}: {value} is not allowed; 0 to {limits[field.name]:g} is")
 
     @property
     def is_identity(self) -> bool:

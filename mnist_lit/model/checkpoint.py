@@ -5,10 +5,11 @@ contract (filter chain, normalisation, polarity) and the config of the run. It i
 pickled object, no class path and no URL is ever followed.
 """
 
+import math
 import os
-import pickle
 import re
 import tempfile
+import warnings
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,10 @@ class Contract:
             if not isinstance(value, field.type if isinstance(field.type, type) else object):
                 raise ValueError(f"contract.{field.name}: {value!r} is not a {field.type}")
         FilterChain.parse(self.filters)
-        if self.std <= 0.0:
-            raise ValueError(f"contract.std: {self.std} is not allowed; it must be above 0")
+        if not (0.0 < self.std < math.inf):
+            raise ValueError(f"contract.std: {self.std} is not allowed; it must be above 0 and finite")
+        if not math.isfinite(self.mean):
+            raise ValueError(f"contract.mean: {self.mean} is not allowed; it must be finite")
 
 
 @dataclass(frozen=True)
@@ -139,14 +142,12 @@ def load_checkpoint(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     if not path.is_file():
         raise UsageError(f"{path}: no such checkpoint")
     try:
-        checkpoint = torch.load(path, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error).lower() or "unsupported" in str(error).lower():
-            reason = re.search(r"(GLOBAL|Unsupported \S+ \S+)[^\n.]*", str(error))
-            detail = f" ({reason.group(0)})" if reason else ""
-            raise Failure(f"{path}: refused: holds objects other than plain data{detail}") from error
-        raise Failure(f"checkpoint corrupt: {path}") from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError, AttributeError, IndexError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on odd pickles; what matters is refused below
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # a damaged file makes torch and zipfile raise almost anything
+        if found := re.search(r"Unsupported (?:global|class)[^\n.]*", str(error)):
+            raise Failure(f"{path}: refused: holds objects other than plain data ({found.group(0)})") from error
         raise Failure(f"checkpoint corrupt: {path}") from error
     if not isinstance(checkpoint, dict):
         raise UsageError(f"{path}: not a checkpoint of mnist_lit (it holds a {type(checkpoint).__name__})")
@@ -194,11 +195,17 @@ def load_model(path: Path) -> Model:
     checkpoint = load_checkpoint(path)
     entry = passport(checkpoint, path)
     contract = read_contract(entry, path)
-    network = build_network(entry["network"])
+    try:
+        network = build_network(entry["network"])
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from error
+    state = checkpoint.get("state_dict")
+    if not isinstance(state, dict):
+        raise UsageError(f"{path}: not a checkpoint of mnist_lit (no state_dict in it)")
     prefix = "network."
-    weights = {k[len(prefix) :]: v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
+    weights = {key.removeprefix(prefix): value for key, value in state.items() if str(key).startswith(prefix)}
     try:
         network.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, AttributeError, TypeError) as error:
         raise UsageError(f"{path}: its weights do not fit the network {entry['network']!r} that it names") from error
     return Model(network.eval(), entry["network"], contract)

@@ -153,7 +153,7 @@ def write_pictures(run_folder: Path, folder: Path) -> list[Path]:
         filtered,
         torch.softmax(logits, dim=1).numpy(),
         chain=str(chain),
-        network=f"{results['parameters']:,} parameters, {100 * results['test']['acc']:.2f} % of the test set right",
+        network=f"{results['parameters']:,} parameters",
         class_names=class_names(data["dataset"]),
         truths=[2, 3, 5, 8],
     )

@@ -84,7 +84,7 @@ def write_figures(folder: Path) -> list[Path]:
         figures["confusion"] = confusion_figure(
             np.array(scores["confusion"]),
             class_names=names,
-            title=f"Test set: {100 * scores['acc']:.2f} % right – {name}",
+            title=f"Confusion matrix – {name}",
         )
         worst = scores["mistakes"]
         column = {key: [one[key] for one in worst] for key in ("index", "truth", "answer", "confidence")}

@@ -54,7 +54,7 @@ class StudyConfig:
     epochs: PositiveInt = 2
     batch_size: PositiveInt = 256
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: PositiveFloat = 0.004
+    lr: PositiveFloat = 0.008
     weight_decay: float = 0.01
     momentum: float = 0.0
     warmup: float = 0.3

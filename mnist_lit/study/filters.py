@@ -74,6 +74,7 @@ def run_study(config: StudyConfig, say: Callable[[str], None]) -> Scores:
         "config": config.plain(),
         "parameters": parameters,
         "data_sha256": study.data_sha256,
+        "threads": torch.get_num_threads(),  # sums are rounded differently with another number of them
         "environment": environment(torch.device(done[study.cells[0]]["device"]), config.precision),
         "seconds": {f"{name}, seed {seed}": done[name, seed]["seconds"] for name, seed in study.cells},
     }

@@ -1,8 +1,6 @@
 """What commands ask of a config beyond its types: plain data to keep, differences to show, what a machine allows."""
 
-import logging
 import os
-import warnings
 from typing import Any
 
 import torch
@@ -99,22 +97,3 @@ def default_precision(accelerator: Any) -> str:
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older versions
     has_bf16 = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return "bf16-mixed" if has_bf16 else "32-true"
-
-
-def silence_libraries() -> None:
-    """Silence messages that a user can do nothing about, each for its reason."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # device listings and advertisements
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    for message in (
-        ".*does not have many workers.*",  # batches are cut out of memory: workers would only cost
-        ".*callbacks used to create the checkpoint need to be provided.*",  # they write checkpoints, scoring does not
-        ".*recommended to use .*sync_dist=True.*",  # torchmetrics has reduced what is logged at the end of an epoch
-        ".*exists and is not empty.*",  # a resumed run writes into its own folder, as it should
-        ".*The dirpath has changed.*",  # a run folder that was moved can be gone on with
-        ".*is smaller than the logging interval.*",  # short runs log their first step, which is enough
-        ".*lr_scheduler.step.*before.*optimizer.step.*",  # wrong in a resumed run, where the schedule goes on
-        ".*Trying to infer the `batch_size`.*",  # nothing is averaged over batches by Lightning here
-        r"(?s).*(JsonargparseDeprecationWarning|``instantiate_classes``)",  # Lightning calls it by its old name
-        ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
-    ):
-        warnings.filterwarnings("ignore", message=message)

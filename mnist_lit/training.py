@@ -26,13 +26,13 @@ from mnist_lit.model.checkpoint import AtomicCheckpointIO, load_checkpoint, pass
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.run.quiet import silence_libraries
 from mnist_lit.settings import (
     check_devices,
     default_precision,
     differences,
     plain_config,
     remembered_config,
-    silence_libraries,
 )
 from mnist_lit.usage import OneLineParser, StrictConfigFile
 

@@ -1,47 +1,28 @@
 """Noise, blur and weather of the 15 corruptions against independent computations; seeds, sizes and names of all."""
 
-import gzip
 import hashlib
 import math
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from corruption_checks import apply, assert_close, column, to_uint8
 from scipy import ndimage, stats
 
-import mnist_lit.data
 from mnist_lit.data import corruption_parts as parts
 from mnist_lit.data import corruptions
-from mnist_lit.data.corruptions import CORRUPTIONS, TABLE, corrupt
+from mnist_lit.data.corruptions import CORRUPTIONS, corrupt
+from mnist_lit.data.idx import BUNDLED, read_set
 
-BUNDLED = Path(mnist_lit.data.__file__).parent / "bundled" / "t10k-images-idx3-ubyte.gz"
 DETERMINISTIC = ("scale", "brightness", "stripe", "canny_edges")
 
 
 @pytest.fixture(scope="module")
 def digits():
     """The 10,000 test images, read-only, so that a corruption that wrote into its input would fail."""
-    with gzip.open(BUNDLED) as stream:
-        return np.frombuffer(stream.read(), np.uint8, offset=16).reshape(-1, 28, 28)
-
-
-def apply(name, images, u):
-    return TABLE[name].apply(images, np.asarray(u, np.float32))
-
-
-def column(n, value):
-    return np.full((n, 1), value, np.float32)
-
-
-def to_uint8(x):
-    return np.floor(np.clip(x, 0, 1) * 255 + 0.5).astype(int)
-
-
-def assert_close(actual, expected, *, levels=1):
-    assert np.abs(actual.astype(int) - expected).max() <= levels
+    return read_set(BUNDLED, "t10k").images
 
 
 # Noise

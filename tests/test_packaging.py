@@ -91,7 +91,7 @@ def test_a_folder_of_one_machine_would_be_found(text):
     assert HOME.search(text)
 
 
-@pytest.mark.parametrize("text", ["/usr/share/datasets/fashion-mnist", "https://example.org/home/page", "~/work/x"])
+@pytest.mark.parametrize("text", ["/usr/share/datasets/fashion-mnist", "https://example.org/home/page", "~/code/x"])
 def test_other_paths_are_no_folder_of_one_machine(text):
     assert not HOME.search(text)
 

@@ -9,7 +9,6 @@ again. The study reports, it chooses nothing.
       study.csv  study.json  study.md  heatmap.png  bars.png
 """
 
-import logging
 import signal
 import sys
 import warnings
@@ -23,6 +22,7 @@ from tqdm import tqdm
 
 from mnist_lit.errors import UsageError
 from mnist_lit.run.environment import environment
+from mnist_lit.run.quiet import silence_libraries
 from mnist_lit.study.cells import Study
 from mnist_lit.study.config import CLEAN, StudyConfig
 from mnist_lit.study.figures import write_figures
@@ -130,7 +130,7 @@ def run(args: Sequence[str], make_parser: Callable[..., Any], config_action: Any
         before.clear()
     try:
         with warnings.catch_warnings():
-            _quiet()
+            silence_libraries()
             run_study(config, lambda line: print(line, flush=True))  # noqa: T201
     except KeyboardInterrupt:
         return 128 + received
@@ -138,14 +138,3 @@ def run(args: Sequence[str], make_parser: Callable[..., Any], config_action: Any
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
-
-
-def _quiet() -> None:
-    """Silence messages that a user can do nothing about, each for its reason."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # device listings, once per training
-    logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
-    for message in (
-        ".*does not have many workers.*",  # batches are cut out of memory: workers would only cost
-        ".*isinstance.treespec, LeafSpec.*",  # a deprecation between Lightning and torch
-    ):
-        warnings.filterwarnings("ignore", message=message)

@@ -22,7 +22,8 @@ from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.errors import Failure, UsageError
-from mnist_lit.model.checkpoint import AtomicCheckpointIO, load_checkpoint, passport, read_contract
+from mnist_lit.model.checkpoint import load_checkpoint, passport, read_contract
+from mnist_lit.model.checkpoint_io import AtomicCheckpointIO
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
@@ -247,6 +248,8 @@ class DigitsCLI(LightningCLI):
         self.say(f"device     {devices}{trainer.strategy.root_device.type}, precision {trainer.precision}")
         if self.checkpoint is not None:
             self.say(f"checkpoint {self.checkpoint}")
+        if model.adapt_batchnorm:
+            self.say("adapts     batch normalisation to the test images (AdaBN)")
 
     def fit(self, **kwargs: Any) -> None:
         """Train, test the best checkpoint, fill the run folder."""
@@ -318,10 +321,12 @@ class DigitsCLI(LightningCLI):
             return
         assert self.checkpoint is not None
         data = self.datamodule
-        path = (
-            self.config[self.command].output or (folder_of(self.checkpoint) or self.checkpoint.parent) / f"{name}.json"
-        )
+        adapted = "-adabn" if self.model.adapt_batchnorm and self.command == "test" else ""
+        folder = folder_of(self.checkpoint) or self.checkpoint.parent
+        path = self.config[self.command].output or folder / f"{name}{adapted}.json"
         source = {"checkpoint": str(self.checkpoint), "dataset": data.dataset, "filters": str(data.filters)}
+        if adapted:
+            source["batchnorm"] = "adapted to the test images"
         corrupted = {"corruption": data.corruption, "corruption_seed": data.corruption_seed} if data.corruption else {}
         write_json(path, {**source, "sha256": data.sha256, **corrupted, **scores})
         self.say(f"wrote      {path}")

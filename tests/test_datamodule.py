@@ -15,6 +15,7 @@ from mnist_lit.data.augment import AffineRange, random_affine
 from mnist_lit.data.datamodule import DigitsDataModule, apply_chain, pixel_mean_std, stratified_split
 from mnist_lit.data.filters import FilterChain, Gaussian, Invert, Median, RandomGaussian
 from mnist_lit.data.idx import BUNDLED, read_set
+from mnist_lit.data.training_corruptions import TrainingCorruptions
 from mnist_lit.errors import Failure, UsageError
 
 VAL = 100
@@ -410,3 +411,49 @@ def test_sets_are_downloaded_before_the_processes_read_them(folder, monkeypatch,
     data.trainer = trainer(fn)
     data.prepare_data()
     assert loaded == [(dataset, root, name) for name in parts]
+
+
+# Training corruptions
+
+
+def corrupting(folder, chain=GAUSSIAN, **arguments):
+    corruptions = TrainingCorruptions(p=1.0, kinds=("inverse",))
+    data = small(folder, filters=chain, training_corruptions=corruptions, **arguments)
+    data.trainer = trainer(training=True, current_epoch=0)
+    return data
+
+
+def test_training_corruptions_come_before_the_filters(folder):
+    data = corrupting(folder)
+    batch = next(iter(data.train_dataloader()))
+    raw = read_set(folder, "train").images[batch.indices.numpy()]
+    images = data.on_after_batch_transfer(batch, 0).images[:, 0].numpy()
+    assert np.array_equal(images, GAUSSIAN(255 - raw))
+    assert not np.array_equal(images, 255 - GAUSSIAN(255 - raw))
+
+
+def test_mean_and_std_are_those_of_clean_filtered_images(folder):
+    plain, data = small(folder, filters=GAUSSIAN), corrupting(folder)
+    assert (data.mean, data.std) == (plain.mean, plain.std)
+
+
+def test_validation_and_test_images_are_not_corrupted(folder):
+    plain, data = small(folder, filters=GAUSSIAN), corrupting(folder)
+    for name in ("val", "test"):
+        assert np.array_equal(part(data, name)[0], part(plain, name)[0])
+    data.trainer.training = False
+    batch = next(iter(data.val_dataloader()[0]))
+    assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+def test_geometry_comes_before_corruption(folder):
+    turn = AffineRange(degrees=20, translate=2)
+    data = corrupting(folder, FilterChain(), augment=turn)
+    batch = next(iter(data.train_dataloader()))
+    turned = random_affine(batch.images, turn, seed=data.seed, epoch=0, indices=batch.indices)
+    torch.testing.assert_close(data.on_after_batch_transfer(batch, 0).images, 255 - turned, rtol=0, atol=1e-3)
+
+
+def test_a_random_filter_cannot_follow_training_corruptions():
+    with pytest.raises(ValueError, match=r"data\.filters: random_gaussian.* cannot follow data\.training_corruptions"):
+        DigitsDataModule(filters=FilterChain([RandomGaussian()]), training_corruptions=TrainingCorruptions())

@@ -189,6 +189,34 @@ def test_the_test_images_can_be_corrupted(run, tmp_path, monkeypatch):
     assert every["mean_corrupted_acc"] == pytest.approx(np.mean([every[name]["acc"] for name in CORRUPTIONS]))
 
 
+def test_batchnorm_is_adapted_to_the_test_images_if_asked_for(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    scores = {}
+    for adapt in ("false", "true"):
+        output = tmp_path / f"{adapt}.json"
+        words = ["test", "--ckpt_path", str(run), "--output", str(output), "--data.corruption", "fog"]
+        assert main([*words, "--model.adapt_batchnorm", adapt]) == 0
+        scores[adapt] = json.loads(output.read_text())
+    assert scores["true"]["test"]["loss"] < scores["false"]["test"]["loss"] - 0.05  # fog shifts every feature
+    assert scores["true"]["batchnorm"] == "adapted to the test images"
+    assert "batchnorm" not in scores["false"]
+
+
+def test_training_corruptions_belong_to_the_config_of_a_run(data, tmp_path):
+    words = ["--data.training_corruptions.p", "1", "--data.training_corruptions.kinds", "[erase, hairs]"]
+    assert main(small_fit(data, tmp_path, *words, "--trainer.max_epochs", "1")) == 0
+    config = yaml.safe_load((tmp_path / "default" / "version_0" / "config.yaml").read_text())
+    assert config["data"]["training_corruptions"] == {"p": 1.0, "kinds": ["erase", "hairs"]}
+
+
+def test_an_unknown_training_corruption_is_answered_with_those_there_are(data, tmp_path, capsys):
+    assert main(small_fit(data, tmp_path, "--data.training_corruptions.kinds", "[fog]")) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "'fog' is not known" in line
+    assert "gaussian_noise" in line
+
+
 def test_fit_takes_no_logger_beside_its_own(data, tmp_path, capsys):
     assert main(small_fit(data, tmp_path, "--trainer.logger", "true")) == 2
     assert capsys.readouterr().err.startswith("fit: trainer.logger: True")

@@ -25,6 +25,7 @@ from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import BUNDLED, Images, Part, find_file
 from mnist_lit.data.sources import DatasetName, class_names, is_downloaded, load_part
+from mnist_lit.data.training_corruptions import TrainingCorruptions
 from mnist_lit.errors import UsageError
 
 _CHUNK = 5_000  # images filtered between two updates of the progress bar
@@ -91,6 +92,8 @@ class DigitsDataModule(LightningDataModule):
         filters: filter chain such as `gaussian(kernel_size=5, sigma=1.0) | median(kernel_size=3)`, or `none`. Left out:
             no filter in `fit`, the model's own chain in every other command.
         augment: random turns, shifts, stretches and slants of the training images.
+        training_corruptions: random noise, blur, occlusion and more on the training images, none of it among the 15
+            that `corruption` names. The filters then run after it, on every batch anew, as they will in use.
         batch_size: training images per step and device.
         eval_batch_size: images per step and device in validation and test.
         val_size: how many training images are kept for validation; 0 trains on all of them, and then nothing can be
@@ -112,6 +115,7 @@ class DigitsDataModule(LightningDataModule):
         root: Path | None = None,
         filters: FilterChain | None = None,
         augment: AffineRange = AffineRange(),  # noqa: B008 - frozen
+        training_corruptions: TrainingCorruptions = TrainingCorruptions(p=0.0),  # noqa: B008 - frozen
         batch_size: PositiveInt = 64,
         eval_batch_size: PositiveInt = 500,
         val_size: NonNegativeInt = 5_000,
@@ -129,6 +133,9 @@ class DigitsDataModule(LightningDataModule):
         self.root = root
         self.filters = filters if filters is not None else FilterChain()
         self.augment = augment
+        self.training_corruptions = training_corruptions
+        if training_corruptions.p > 0 and self.filters.training_only:
+            raise ValueError(f"data.filters: {self.filters} is random, and cannot follow data.training_corruptions")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.val_size = val_size
@@ -185,6 +192,8 @@ class DigitsDataModule(LightningDataModule):
         self._add("train", part.images[train], self.filters, part.labels[train], train)
         self._add("val", part.images[val], self.filters.for_evaluation(), part.labels[val], val)
         self.mean, self.std = pixel_mean_std(self._datasets["train"].images.numpy())
+        if self.training_corruptions.p > 0:
+            self._add("train", part.images[train], FilterChain(), part.labels[train], train)
         if self.std == 0.0:
             raise UsageError(
                 f"data.filters: {self.filters} leaves every pixel equal (choose a chain that keeps the digit)"
@@ -289,11 +298,25 @@ class DigitsDataModule(LightningDataModule):
         return PlainBatches(self._loader("predict", shared=False))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training batches on the device they have just been moved to."""
+        """Augment and corrupt training batches on the device they have just been moved to."""
         trainer = self.trainer
-        if trainer is None or not trainer.training or self.augment.is_identity:
+        if trainer is None or not trainer.training:
             return batch
-        images: Tensor = random_affine(
-            batch.images, self.augment, seed=self.seed, epoch=trainer.current_epoch, indices=batch.indices
-        )
+        images = batch.images
+        draw = {"seed": self.seed, "epoch": trainer.current_epoch, "indices": batch.indices}
+        if not self.augment.is_identity:
+            images = random_affine(images, self.augment, **draw)
+        if self.training_corruptions.p > 0:
+            images = filter_batch(self.filters, self.training_corruptions(images, **draw))
         return batch._replace(images=images)
+
+
+def filter_batch(chain: FilterChain, images: Tensor) -> Tensor:
+    """Run a filter chain over a batch `(B, 1, H, W)`, float, 0 to 255, rounded to uint8 first as image files are.
+
+    OpenCV works on the CPU: a batch that lives elsewhere goes there and back.
+    """
+    if len(chain) == 0:
+        return images
+    pixels = images[:, 0].round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    return torch.from_numpy(chain(pixels))[:, None].to(images.device)

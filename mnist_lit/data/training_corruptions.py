@@ -9,8 +9,6 @@ defocus_blur    a disk
 zoom_blur       mean of enlarged copies; radial, and the digit itself keeps its size
 frost           needles of ice at three angles over one side of the image; fog is a smooth cloud over all of it, four
                 times weaker in contrast
-snow            short bright streaks (up to 5 px) anywhere; the lines of MNIST-C cross the image on one course, spatter
-                is grey blots, and the digit is not blurred
 contrast        towards the image's own mean, which is dark; brightness lifts the whole image by half of the range
 gamma           black stays black and white stays white
 jpeg            coarse quantisation of 8 × 8 cosine blocks
@@ -19,14 +17,17 @@ elastic         smooth local bending; the affine part of the field is taken out:
 quantise        2 to 5 grey levels; Canny edges are binary, but outlines
 inverse         the whole image, never a part of it; stripe inverts two bands, and has edges where they end
 thicken, thin   wider or narrower strokes
-erase           one small rectangle (4 to 9 px) of any even grey; nothing is inverted in it
+erase           one or two rectangles of even grey, as published (Zhong et al. 2017); what they cover is gone, while
+                stripe inverts and so keeps it
 grid            a lattice of squares cut out of the digit; none of the 15 removes ink in blocks
-waves           ripples of 3 to 7 px at any angle, added, at most 0.4 high; a stripe is 7 px wide and inverts
+hairs           thin arcs of circles; the lines of MNIST-C are straight and cut up (dotted_line) or bent in sharp
+                corners (zigzag)
 ==============  =====================================================================================================
 
 Left out, though not among the 15 by name: *speckle* (on ink of about 1 it looks like shot noise), *line* (dotted_line
-without gaps, zigzag without corners), *saturate* (without colour it is a gain and an offset: brightness), uneven
-lighting and clouds (fog), pixel shuffling and median-like smearing (glass blur), outlines, gradients and inverted parts
+without gaps, zigzag without corners), *snow* (streaks, as of a line cut up), ripples (bands, as of stripe), *saturate*
+and greys of ink and paper drawn at random (without colour, a gain and an offset: brightness), uneven lighting and
+clouds (fog), pixel shuffling and median-like smearing (glass blur), outlines, gradients and inverted parts
 (canny_edges, stripe), drops and blots (spatter), salt or pepper alone (impulse noise). Rotation, shift, scale and shear
 belong to geometric augmentation (`mnist_lit.data.augment`), not to this set.
 

@@ -17,7 +17,6 @@ from torch import Tensor
 from mnist_lit.data.corruption_parts import CENTRE, SIZE
 
 _PIXELS = SIZE * SIZE
-_SNOW_SHARE = 0.03  # of pixels that hold a flake
 _CONTROL = 5  # control points of the elastic field, per side
 
 # Luminance table of the JPEG standard (ITU-T T.81, annex K, table K.1).
@@ -119,17 +118,6 @@ def frost(x: Tensor, u: Tensor) -> Tensor:
     outward = torch.cos(angle) * (rows - CENTRE) + torch.sin(angle) * (columns - CENTRE)
     cover = torch.sigmoid((outward - _between(u[:, 2], -8.0, 6.0)) / 2.0)
     return x * (1.0 - 0.4 * cover) + _between(u[:, 0], 0.4, 1.0) * cover * ice
-
-
-def snow(x: Tensor, u: Tensor) -> Tensor:
-    """Add bright flakes, drawn out by 2 to 5 px along one direction per image."""
-    axis = torch.arange(-2.0, 3.0, device=x.device)
-    angle = _between(u[:, 1], 0.0, math.pi)
-    along = axis[:, None] * torch.sin(angle) + axis[None, :] * torch.cos(angle)
-    across = axis[:, None] * torch.cos(angle) - axis[None, :] * torch.sin(angle)
-    streak = (1.0 - across.abs()).clamp(0.0, 1.0) * (_between(u[:, 2], 1.0, 2.5) + 0.5 - along.abs()).clamp(0.0, 1.0)
-    flakes = (u[:, 3:].view_as(x) - (1.0 - _SNOW_SHARE)).clamp_min(0.0) / _SNOW_SHARE
-    return x + _between(u[:, 0], 0.5, 1.2) * _convolve(flakes, streak, "constant").clamp_max(1.0)
 
 
 def contrast(x: Tensor, u: Tensor) -> Tensor:
@@ -236,14 +224,21 @@ def thin(x: Tensor, u: Tensor) -> Tensor:
 
 
 def erase(x: Tensor, u: Tensor) -> Tensor:
-    """Cover a rectangle of 4 to 9 px a side, anywhere inside, with one grey (Zhong et al. 2017, random erasing)."""
+    """Cover two rectangles, each with one grey of its own (Zhong et al. 2017, arXiv 1708.04896, random erasing).
+
+    Areas are 2 to 40 % of the image for the first and 1 to 20 % for the second, aspect ratios 0.3 to 3.3 as published.
+    """
     rows, columns = _positions(x.device)
-    inside = torch.ones_like(x, dtype=torch.bool)
-    for at, axis in ((1, rows), (3, columns)):
-        length = torch.floor(_between(u[:, at], 4.0, 10.0))
-        first = torch.floor(u[:, at + 1, None, None] * (SIZE - length + 1.0))
-        inside = inside & (axis >= first) & (axis < first + length)
-    return torch.where(inside, u[:, 0, None, None], x)
+    for first, largest in ((0, 0.4), (5, 0.2)):
+        area = _between(u[:, first + 1], largest / 20.0, largest) * _PIXELS
+        ratio = torch.exp(_between(u[:, first + 2], -math.log(3.3), math.log(3.3)))
+        inside = torch.ones_like(x, dtype=torch.bool)
+        for at, axis, length in ((3, rows, (area * ratio).sqrt()), (4, columns, (area / ratio).sqrt())):
+            side = torch.round(length).clamp(2.0, float(SIZE))
+            start = torch.floor(u[:, first + at, None, None] * (SIZE - side + 1.0))
+            inside = inside & (axis >= start) & (axis < start + side)
+        x = torch.where(inside, u[:, first, None, None], x)
+    return x
 
 
 def grid(x: Tensor, u: Tensor) -> Tensor:
@@ -257,14 +252,20 @@ def grid(x: Tensor, u: Tensor) -> Tensor:
     return torch.where(cut, 0.0, x)
 
 
-def waves(x: Tensor, u: Tensor) -> Tensor:
-    """Add ripples: a sine of amplitude 0.1 to 0.4 and wavelength 3 to 7 px, at any angle and phase."""
+def hairs(x: Tensor, u: Tensor) -> Tensor:
+    """Lay one to three light hairs over the image: thin arcs of a circle, 5 to 30 px in radius, 0.5 to 1 in height."""
     rows, columns = _positions(x.device)
-    angle = _between(u[:, 2], 0.0, math.pi)
-    way = torch.cos(angle) * rows + torch.sin(angle) * columns
-    phase = _between(u[:, 3], 0.0, 2.0 * math.pi)
-    ripple = torch.sin(2.0 * math.pi * way / _between(u[:, 1], 3.0, 7.0) + phase)
-    return x + _between(u[:, 0], 0.1, 0.4) * ripple
+    for first in (0, 6, 12):
+        height, radius, angle, offset, width = (u[:, first + k] for k in range(5))
+        bend = _between(radius, 5.0, 30.0)
+        turn = _between(angle, 0.0, 2.0 * math.pi)
+        far = bend + _between(offset, -9.0, 9.0)  # from the image's centre to that of the circle
+        distance = torch.hypot(rows - CENTRE - torch.sin(turn) * far, columns - CENTRE - torch.cos(turn) * far)
+        profile = (_between(width, 0.9, 1.7) - (distance - bend).abs()).clamp(0.0, 1.0)
+        hair = profile * _between(height, 0.5, 1.0)
+        there = (u[:, first + 5, None, None] < 0.5) | (first == 0)
+        x = torch.where(there, torch.maximum(x, hair), x)
+    return x
 
 
 class Recipe(NamedTuple):
@@ -285,7 +286,6 @@ RECIPES: dict[str, Recipe] = {
     "defocus_blur": Recipe(defocus_blur, 1),
     "zoom_blur": Recipe(zoom_blur, 1),
     "frost": Recipe(frost, 3 + _PIXELS),
-    "snow": Recipe(snow, 3 + _PIXELS),
     "contrast": Recipe(contrast, 1),
     "gamma": Recipe(gamma, 1),
     "jpeg": Recipe(jpeg, 1),
@@ -295,7 +295,7 @@ RECIPES: dict[str, Recipe] = {
     "inverse": Recipe(inverse, 0),
     "thicken": Recipe(thicken, 1),
     "thin": Recipe(thin, 1),
-    "erase": Recipe(erase, 5),
+    "erase": Recipe(erase, 10),
     "grid": Recipe(grid, 4),
-    "waves": Recipe(waves, 4),
+    "hairs": Recipe(hairs, 18),
 }

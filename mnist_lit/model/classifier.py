@@ -5,6 +5,7 @@ preprocessing contract is written into every checkpoint.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any, Literal, cast
 
 import torch
@@ -16,6 +17,8 @@ from torchmetrics import MeanMetric, MetricCollection
 
 from mnist_lit.data.batches import Batch
 from mnist_lit.errors import Failure
+from mnist_lit.model.adaptation import adapt_batchnorm as adapt
+from mnist_lit.model.adaptation import has_batchnorm
 from mnist_lit.model.checkpoint import KEY, Contract, contract_entry
 from mnist_lit.model.metrics import Answers, curve_metrics, mean_loss, score_metrics
 from mnist_lit.model.networks import NetworkName, Normalize, build_network
@@ -39,6 +42,8 @@ class DigitClassifier(LightningModule):
         standardize: subtract the mean and divide by the standard deviation of the training pixels; else pixels are
             only scaled to [0, 1].
         channels_last: memory format of the convolutions; on CPUs it makes the reference network 2.7 times faster.
+        adapt_batchnorm: in `test`, take the statistics of batch normalisation from the (unlabelled) test images
+            instead of the training images: AdaBN, see `mnist_lit.model.adaptation`.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class DigitClassifier(LightningModule):
         label_smoothing: float = 0.0,
         standardize: bool = True,
         channels_last: bool = True,
+        adapt_batchnorm: bool = False,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -73,6 +79,11 @@ class DigitClassifier(LightningModule):
         self.filters = "none"  # of the data it is trained on; set in `setup`, kept in the contract
         self.normalize = Normalize()
         self.network = build_network(network)
+        if adapt_batchnorm and not has_batchnorm(self.network):
+            raise ValueError(
+                f"model.adapt_batchnorm: true is not allowed; {network} has no batch normalisation to adapt"
+            )
+        self.adapt_batchnorm = adapt_batchnorm
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.curves = nn.ModuleDict({part: curve_metrics(NUM_CLASSES) for part in ("val", "test")})
@@ -175,6 +186,20 @@ class DigitClassifier(LightningModule):
         for part in self._val_parts():
             self.log_dict(
                 {f"{part}/loss": self._loss(part).compute(), f"{part}/acc": self._curve(part).compute()["acc"]},
+            )
+
+    def on_test_start(self) -> None:
+        """Adapt batch normalisation to the test images, if that is asked for; labels are not looked at."""
+        if not self.adapt_batchnorm:
+            return
+        strategy, precision = self.trainer.strategy, self.trainer.precision_plugin
+        loader = cast(Iterable[Batch], self.trainer.test_dataloaders)
+        batches = (cast(Batch, strategy.batch_to_device(batch, self.device)) for batch in loader)
+        with precision.forward_context():
+            adapt(
+                self,
+                (batch.images for batch in batches),
+                reduce=lambda statistic: cast(Tensor, strategy.reduce(statistic, reduce_op="mean")),
             )
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:

@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 from small_data import TEST, TRAIN, write_small_set
 
-from mnist_lit.data import datamodule
+from mnist_lit.data import datamodule, preparation
 from mnist_lit.data.augment import AffineRange, random_affine
-from mnist_lit.data.datamodule import DigitsDataModule, apply_chain, pixel_mean_std, stratified_split
+from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain, Gaussian, Invert, Median, RandomGaussian
 from mnist_lit.data.idx import BUNDLED, read_set
+from mnist_lit.data.preparation import apply_chain, pixel_mean_std, stratified_split
 from mnist_lit.data.training_corruptions import TrainingCorruptions
 from mnist_lit.errors import Failure, UsageError
 
@@ -220,7 +221,7 @@ def test_every_image_is_filtered_once_whatever_the_number_of_epochs(folder, monk
 def test_filtering_in_pieces_gives_what_filtering_at_once_gives(folder, monkeypatch):
     images = read_set(folder, "train").images
     chain = FilterChain([RandomGaussian()])
-    monkeypatch.setattr(datamodule, "_CHUNK", 77)
+    monkeypatch.setattr(preparation, "_CHUNK", 77)
     assert np.array_equal(apply_chain(chain, images, label="some"), chain(images))
 
 

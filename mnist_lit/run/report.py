@@ -9,11 +9,13 @@ from typing import Any
 import torch
 
 from mnist_lit.arguments import ArgumentParser
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.sources import class_names, load_part
 from mnist_lit.errors import Failure, UsageError
-from mnist_lit.model.checkpoint import load_model, write_atomically
+from mnist_lit.model.checkpoint import load_model
 from mnist_lit.model.networks import Normalize, build_network
+from mnist_lit.run import robustness
 from mnist_lit.run.figures import save_figure
 from mnist_lit.run.folder import BEST, RESULTS
 from mnist_lit.run.network_figure import stage_figure
@@ -93,18 +95,18 @@ def result_table(results: Sequence[dict[str, Any]], language: str = "en") -> str
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def fill_in(readme: Path, table: str) -> None:
+def fill_in(readme: Path, table: str, start: str = START, end: str = END) -> None:
     """Replace what stands between the two marks of a README by the table.
 
     Raises:
         UsageError: the file has not both marks.
     """
     text = readme.read_bytes().decode("utf-8")  # as bytes: line ends stay what they are
-    if START not in text or END not in text.split(START, 1)[1]:
-        raise UsageError(f"{readme}: the marks {START} and {END} are not in it, in this order")
-    before, rest = text.split(START, 1)
-    after = rest.split(END, 1)[1]
-    new = f"{before}{START}\n{table}\n{END}{after}"
+    if start not in text or end not in text.split(start, 1)[1]:
+        raise UsageError(f"{readme}: the marks {start} and {end} are not in it, in this order")
+    before, rest = text.split(start, 1)
+    after = rest.split(end, 1)[1]
+    new = f"{before}{start}\n{table}\n{end}{after}"
     write_atomically(readme, lambda file: file.write(new.encode("utf-8")))
 
 
@@ -191,13 +193,24 @@ def run(args: Sequence[str]) -> int:
             path = options.collect / f"{result['experiment']}-seed{result['seed']}.json"
             write_json(path, result)
             print(f"wrote {path}")  # noqa: T201
+            corrupted = robustness.robustness_of(folder, result)
+            if corrupted is not None:
+                path = options.collect / robustness.SUBFOLDER / path.name
+                write_json(path, corrupted)
+                print(f"wrote {path}")  # noqa: T201
         else:
             for path in write_figures(folder):
                 print(f"wrote {path}")  # noqa: T201
     if options.results is not None:
         results = read_collected(options.results)
     print(result_table(results))  # noqa: T201
+    collected = robustness.read_robustness(options.results) if options.results is not None else []
+    if collected:
+        print(f"\n{robustness.robustness_table(collected)}")  # noqa: T201
     for readme in options.table:
-        fill_in(readme, result_table(results, "zh" if ".zh" in readme.name else "en"))
+        language = "zh" if ".zh" in readme.name else "en"
+        fill_in(readme, result_table(results, language))
+        if collected:
+            fill_in(readme, robustness.robustness_table(collected, language), robustness.START, robustness.END)
         print(f"wrote {readme}")  # noqa: T201
     return 0

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from scipy import ndimage
 
 import mnist_lit.data
 from mnist_lit.data import training_recipes
 from mnist_lit.data.corruptions import CORRUPTIONS
-from mnist_lit.data.training_corruptions import TRAINING_CORRUPTIONS, TrainingCorruptions
+from mnist_lit.data.training_corruptions import NEAR_COPIES, TRAINING_CORRUPTIONS, TrainingCorruptions
 from mnist_lit.data.training_recipes import RECIPES
 
 BUNDLED = Path(mnist_lit.data.__file__).parent / "bundled" / "t10k-images-idx3-ubyte.gz"
@@ -58,7 +59,15 @@ def test_none_of_the_fifteen_is_in_the_training_set():
     assert not set(TRAINING_CORRUPTIONS) & {"speckle", "speckle_noise", "line", "saturate", "edges", "outline"}
 
 
-@pytest.mark.parametrize("name", TRAINING_CORRUPTIONS)
+def test_what_is_near_to_one_of_the_fifteen_is_in_no_set_that_is_scored_on_them():
+    robust = yaml.safe_load((Path(__file__).parents[1] / "configs" / "robust.yaml").read_text())
+    kinds = set(robust["data"]["training_corruptions"]["kinds"])
+    assert kinds <= set(TRAINING_CORRUPTIONS) == set(TrainingCorruptions().kinds)
+    assert not set(NEAR_COPIES) & set(TRAINING_CORRUPTIONS)
+    assert {*NEAR_COPIES, *TRAINING_CORRUPTIONS} == set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_corruption_changes_images_keeps_their_range_and_repeats(digits, name):
     corrupt = TrainingCorruptions(1.0, (name,))
     before = digits[:64].clone()
@@ -75,7 +84,7 @@ def test_a_corruption_changes_images_keeps_their_range_and_repeats(digits, name)
     assert torch.equal(digits[:64], before)
 
 
-@pytest.mark.parametrize("name", TRAINING_CORRUPTIONS)
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_sample_does_not_depend_on_its_batch(digits, name):
     corrupt = TrainingCorruptions(1.0, (name,))
     indices = torch.arange(1000, 1100)
@@ -337,3 +346,16 @@ def test_hairs_are_one_to_three_and_never_darken(x):
     three = recipe("hairs", torch.zeros_like(x), u)
     assert (three >= one).all()
     assert (three > 0.1).sum() > 2 * (one > 0.1).sum()
+
+
+def test_uneven_lightens_paper_smoothly_and_leaves_full_ink():
+    x = torch.zeros(50, 28, 28)
+    x[:, 14, 5:20] = 1.0
+    u = torch.rand(50, 10, generator=torch.Generator().manual_seed(0))
+    lit = recipe("uneven", x, u)
+    assert torch.equal(lit[:, 14, 5:20], x[:, 14, 5:20])
+    light = lit[:, :13]
+    assert light.min() >= 0.0
+    assert light.max() <= 0.5
+    assert light.std(dim=(1, 2)).mean() > 0.03
+    assert (light[:, 1:] - light[:, :-1]).abs().max() < 0.06

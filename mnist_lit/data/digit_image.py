@@ -103,7 +103,7 @@ def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
     digit = _isolated(ink)
     if digit is None:
         return DigitImage(np.zeros((FIELD, FIELD), np.uint8), polarity, False)
-    return DigitImage(_placed(digit), polarity, True)
+    return DigitImage(place_digit(digit), polarity, True)
 
 
 def _border(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -269,8 +269,15 @@ def _isolated(ink: _Ink) -> _Floats | None:
     return np.asarray(np.clip(np.where(fringe, amount, 0)[crop] / np.percentile(amount[inside], 95), 0, 1), np.float32)
 
 
-def _placed(digit: _Floats) -> npt.NDArray[np.uint8]:
-    """Size-normalise into the box and place by centre of mass; `digit` `(h, w)`, 0 to 1."""
+def place_digit(digit: _Floats) -> npt.NDArray[np.uint8]:
+    """Size-normalise a digit into the box and place it by its centre of mass.
+
+    Args:
+        digit: Its ink `(h, w)`, float32, 0 to 1, cropped to it; not all 0.
+
+    Returns:
+        uint8 `(28, 28)`.
+    """
     height, width = digit.shape
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))

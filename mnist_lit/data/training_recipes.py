@@ -268,6 +268,20 @@ def hairs(x: Tensor, u: Tensor) -> Tensor:
     return x
 
 
+@functools.lru_cache(maxsize=8)
+def _light(device: torch.device) -> Tensor:
+    """Return `(9, 784)`: from 3 × 3 control points to 28 × 28 pixels, cubic."""
+    unit = torch.eye(9, dtype=torch.float64).view(-1, 1, 3, 3)
+    smooth = F.interpolate(unit, size=(SIZE, SIZE), mode="bicubic", align_corners=True).view(9, _PIXELS)
+    return smooth.float().to(device)
+
+
+def uneven(x: Tensor, u: Tensor) -> Tensor:
+    """Light the paper unevenly: a smooth field of height 0.1 to 0.5 that lightens what is not ink."""
+    light = (u[:, 1:] @ _light(x.device)).view_as(x).clamp(0.0, 1.0) * _between(u[:, 0], 0.1, 0.5)
+    return x + (1.0 - x) * light
+
+
 class Recipe(NamedTuple):
     """One training corruption.
 
@@ -298,4 +312,5 @@ RECIPES: dict[str, Recipe] = {
     "erase": Recipe(erase, 10),
     "grid": Recipe(grid, 4),
     "hairs": Recipe(hairs, 18),
+    "uneven": Recipe(uneven, 10),
 }

@@ -15,6 +15,7 @@ from small_data import write_small_set
 
 from mnist_lit import __version__, cli
 from mnist_lit.cli import COMMANDS, DOCUMENTATION, main
+from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.errors import Failure
 from mnist_lit.model.checkpoint import KEY, Contract, contract_entry
 from mnist_lit.model.classifier import DigitClassifier
@@ -357,6 +358,22 @@ def test_filters_lists_every_filter_and_draws_the_sheet(tmp_path, capsys):
     out = capsys.readouterr().out
     assert [kind for kind in FILTERS if f"\n{filter_name(kind)}: " not in out] == []
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_filters_draws_the_corruptions_and_what_a_chain_makes_of_them(tmp_path, monkeypatch, capsys):
+    from mnist_lit.run import filter_listing
+
+    drawn = []
+    monkeypatch.setattr(filter_listing, "save_figure", lambda figure, path: path.touch())
+    monkeypatch.setattr(filter_listing, "filters_figure", lambda stages, title: drawn.append((title, dict(stages))))
+    monkeypatch.chdir(tmp_path)
+    assert main(["filters", "--corruptions"]) == 0
+    assert main(["filters", "--corruptions", "--chain", "invert"]) == 0
+    assert capsys.readouterr().out == "wrote corruptions.png\n" * 2
+    (_, plain), (title, inverted) = drawn
+    assert list(plain)[1:] == list(inverted)[1:] == list(CORRUPTIONS)
+    assert "invert" in title
+    assert all((255 - plain[name] == inverted[name]).all() for name in CORRUPTIONS)
 
 
 def test_filters_draws_one_chain_without_the_listing(tmp_path, capsys):

@@ -1,9 +1,10 @@
-"""`python -m mnist_lit filters`: every OpenCV filter with its parameters, and one sheet of pictures."""
+"""`python -m mnist_lit filters`: every OpenCV filter with its parameters; sheets of filters, a chain, corruptions."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from mnist_lit.arguments import ArgumentParser
+from mnist_lit.data.corruptions import CORRUPTIONS, corrupt
 from mnist_lit.data.filters import FILTERS, FilterChain, filter_name, filter_parameters, filter_summary
 from mnist_lit.data.idx import BUNDLED, read_set
 from mnist_lit.errors import UsageError
@@ -33,21 +34,31 @@ def run(args: Sequence[str]) -> int:
     """Print the listing and draw the sheet, or only the chain that is asked for."""
     parser = ArgumentParser("filters", "List the OpenCV filters with their parameters and draw one sheet of pictures.")
     parser.add_argument("--chain", help="draw this chain, step by step, instead of every filter")
-    parser.add_argument("--output", type=Path, default=Path("filters.png"), help="where the sheet goes (filters.png)")
+    parser.add_argument(
+        "--corruptions", action="store_true", help="draw the 15 corruptions of MNIST-C instead, filtered by the chain"
+    )
+    parser.add_argument("--output", type=Path, help="where the sheet goes (filters.png or corruptions.png)")
     options = parser.parse_args(args)
+    output = options.output or Path("corruptions.png" if options.corruptions else "filters.png")
     train = read_set(BUNDLED, "train", known_as="mnist")
     digits = one_of_each_class(train.images, train.labels)
-    if options.chain is None:
+    try:
+        chain = FilterChain.parse(options.chain or "none")
+    except ValueError as error:
+        raise UsageError(f"--chain: {error}") from error
+    if options.corruptions:
+        title = "The 15 corruptions of MNIST-C, one digit of each class"
+        title += f", after {chain}" if len(chain) else ""
+        stages = [(name, chain(corrupt(digits, name, seed=0))) for name in CORRUPTIONS]
+        first = "clean" if len(chain) else "raw image"
+        stages.insert(0, (first, chain(digits)))
+    elif options.chain is None:
         print(listing())  # noqa: T201
         title = "Every filter, one digit of each class"
-        stages = [(str(chain), chain(digits)) for chain in sheet_chains()]
+        stages = [("raw image", digits), *((str(one), one(digits)) for one in sheet_chains())]
     else:
-        try:
-            chain = FilterChain.parse(options.chain)
-        except ValueError as error:
-            raise UsageError(f"--chain: {error}") from error
         title = "The chain, step by step"
-        stages = chain.stages(digits)
-    save_figure(filters_figure([("raw image", digits), *stages], title=title), options.output)
-    print(f"wrote {options.output}")  # noqa: T201
+        stages = [("raw image", digits), *chain.stages(digits)]
+    save_figure(filters_figure(stages, title=title), output)
+    print(f"wrote {output}")  # noqa: T201
     return 0

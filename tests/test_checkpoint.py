@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.model.checkpoint import (
     FORMAT,
     KEY,
-    AtomicCheckpointIO,
     Contract,
     contract_entry,
     load_checkpoint,
     load_model,
     passport,
     read_contract,
-    write_atomically,
 )
+from mnist_lit.model.checkpoint_io import AtomicCheckpointIO
 from mnist_lit.model.classifier import DigitClassifier
 
 CONTRACT = Contract("gaussian(kernel_size=5, sigma=1.0)", 0.13, 0.31)

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.data.digit_files import DigitFile
 from mnist_lit.data.image_files import display_name
-from mnist_lit.model.checkpoint import write_atomically
 
 COLUMNS = ("file", "digit", "confidence", "second", "second_confidence", "polarity", "notes", "error")
 
@@ -19,7 +19,7 @@ COLUMNS = ("file", "digit", "confidence", "second", "second_confidence", "polari
 def write_predictions(
     path: Path,
     files: Sequence[DigitFile],
-    batches: Sequence[Tensor],
+    batches: Sequence[npt.ArrayLike],
     *,
     class_names: Sequence[str],
     say: Callable[[str], None],
@@ -29,15 +29,17 @@ def write_predictions(
     Args:
         path: the CSV file to write.
         files: every image file, in order.
-        batches: probabilities `(B, 10)` of the files without an error, in order.
+        batches: probabilities, arrays or tensors `(B, 10)`, of the files without an error, in order.
         class_names: what the ten answers are called.
         say: prints a line to the user.
 
     Returns:
         How many files have no answer; each is named on stderr.
     """
-    probabilities = torch.cat(list(batches)) if batches else torch.empty(0, len(class_names))
-    confidences, answers = probabilities.topk(2, dim=1)
+    arrays = [np.asarray(batch, np.float32) for batch in batches]
+    probabilities = np.concatenate(arrays) if arrays else np.empty((0, len(class_names)), np.float32)
+    answers = np.argsort(-probabilities, axis=1, kind="stable")[:, :2]
+    confidences = np.take_along_axis(probabilities, answers, axis=1)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -10,8 +10,8 @@ from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.data.datamodule import DigitsDataModule
-from mnist_lit.model.checkpoint import write_atomically
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.callbacks import RunFolder
 from mnist_lit.run.environment import environment

@@ -17,12 +17,13 @@ import numpy.typing as npt
 import torch
 from lightning import Trainer, seed_everything
 
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.data.corrupted import definition_digest, load_corrupted
-from mnist_lit.data.datamodule import DigitsDataModule, apply_chain
+from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain, Images
+from mnist_lit.data.preparation import apply_chain
 from mnist_lit.data.sources import load_part
 from mnist_lit.errors import Failure
-from mnist_lit.model.checkpoint import write_atomically
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.results import write_json
 from mnist_lit.study.config import CLEAN, VALIDATION, StudyConfig

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.model.checkpoint import write_atomically
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.run.results import write_json
 from mnist_lit.study.config import CLEAN, VALIDATION
 from mnist_lit.study.statistics import Comparison, Estimate, compare, estimate

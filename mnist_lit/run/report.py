@@ -18,6 +18,7 @@ from mnist_lit.model.networks import Normalize, build_network
 from mnist_lit.run import robustness
 from mnist_lit.run.figures import save_figure
 from mnist_lit.run.folder import BEST, RESULTS
+from mnist_lit.run.markdown import by_experiment, percent, table
 from mnist_lit.run.network_figure import stage_figure
 from mnist_lit.run.overview_figure import overview_figure
 from mnist_lit.run.results import write_json
@@ -66,18 +67,10 @@ def result_table(results: Sequence[dict[str, Any]], language: str = "en") -> str
     Raises:
         UsageError: a run has no test score, or two runs of an experiment have the same seed.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for one in results:
-        groups.setdefault(one["experiment"], []).append(one)
-    rows = [_HEADINGS[language], ("---", "---", "--:", "--:", "--:", "--:", "---")]
-    for name, group in sorted(groups.items()):
-        seeds = [one["seed"] for one in group]
-        if len(set(seeds)) != len(seeds):
-            raise UsageError(f"{name}: two runs have the same seed among {sorted(seeds)}")
+    rows: list[tuple[str, ...]] = [_HEADINGS[language], ("---", "---", "--:", "--:", "--:", "--:", "---")]
+    for name, group in by_experiment(results):
         if any(one["test"] is None for one in group):
             raise UsageError(f"{name}: a run has no test score")
-        accuracies = [100.0 * one["test"]["acc"] for one in sorted(group, key=lambda one: one["seed"])]
-        spread = f" ± {statistics.stdev(accuracies):.2f}" if len(group) > 1 else ""
         seconds = statistics.mean(one["fit_seconds"] for one in group)
         first, machine = group[0], group[0]["environment"]
         hardware = machine["accelerator"] or f"{machine['cores']} × {machine['processor']}"
@@ -86,13 +79,13 @@ def result_table(results: Sequence[dict[str, Any]], language: str = "en") -> str
                 f"`configs/{name}.yaml`",
                 first["network"],
                 f"{first['parameters']:,}",
-                f"{statistics.mean(accuracies):.2f}{spread} %",
+                percent([one["test"]["acc"] for one in group]),
                 str(len(group)),
                 f"{seconds:.0f} s",
                 f"{hardware}, {machine['precision']}",
             )
         )
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table(rows)
 
 
 def fill_in(readme: Path, table: str, start: str = START, end: str = END) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_lit.data.corruptions import CORRUPTIONS
-from mnist_lit.errors import Failure, UsageError
+from mnist_lit.errors import Failure
+from mnist_lit.run.markdown import by_experiment, percent, table
 
 START, END = "<!-- robustness: start -->", "<!-- robustness: end -->"
 SUBFOLDER = "robustness"  # of a folder of collected results
@@ -74,13 +75,8 @@ def robustness_table(collected: Sequence[dict[str, Any]], language: str = "en") 
     Raises:
         UsageError: two runs of an experiment have the same seed.
     """
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for one in collected:
-        groups.setdefault(one["experiment"], []).append(one)
-    rows = [_HEADINGS[language], ("---", "---", "---", "--:", "--:", "--:", "--:")]
-    for name, group in sorted(groups.items()):
-        if len({one["seed"] for one in group}) != len(group):
-            raise UsageError(f"{name}: two runs have the same seed among {sorted(one['seed'] for one in group)}")
+    rows: list[tuple[str, ...]] = [_HEADINGS[language], ("---", "---", "---", "--:", "--:", "--:", "--:")]
+    for name, group in by_experiment(collected):
         first = group[0]
         rows.append(
             (
@@ -88,14 +84,9 @@ def robustness_table(collected: Sequence[dict[str, Any]], language: str = "en") 
                 f"{first['network']}, {first['parameters']:,}",
                 f"`{first['filters']}`".replace("|", "\\|"),
                 str(len(group)),
-                _percent([one["plain"]["clean"] for one in group]),
-                _percent([mean_of_corruptions(one["plain"]) for one in group]),
-                _percent([mean_of_corruptions(one["adabn"]) for one in group]),
+                percent([one["plain"]["clean"] for one in group]),
+                percent([mean_of_corruptions(one["plain"]) for one in group]),
+                percent([mean_of_corruptions(one["adabn"]) for one in group]),
             )
         )
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-
-
-def _percent(values: Sequence[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.2f}{spread} %"
+    return table(rows)

@@ -22,7 +22,12 @@ train and score
   fit        train, keep the best checkpoint, test it, write a run folder
   validate   score a checkpoint on the validation images
   test       score a checkpoint on the test images
+
+use
   predict    one digit per image file -> predictions.csv
+  read       photos or scans of handwritten numbers -> text, JSON or CSV, and the picture with boxes
+  draw       a page to draw digits on and watch the network think
+  export     the model for other runtimes: ONNX, int8, torch.export, safetensors
 
 look
   filters    the OpenCV filters: parameters, and a sheet of pictures
@@ -30,12 +35,14 @@ look
 
 ask
   study      does a filter help? filters × seeds trained, scored on clean and corrupted digits: table, figures
+  bench      how well and how fast: measured here, alternating, with medians
 
 examples
   python -m mnist_lit fit --config configs/default.yaml
   python -m mnist_lit fit -c configs/default.yaml --data.filters "median(kernel_size=3)" --trainer.max_epochs 2
   python -m mnist_lit test --ckpt_path best
-  python -m mnist_lit predict --ckpt_path best --data.images photos/
+  python -m mnist_lit predict photos/
+  python -m mnist_lit read page.jpg --annotate boxes.png
 
 python -m mnist_lit COMMAND --help explains the options of a command; --debug shows tracebacks and the libraries' own
 messages; --version prints the version.
@@ -46,6 +53,32 @@ def _lightning(command: str, args: Sequence[str], *, debug: bool) -> int:
     from mnist_lit.training import run
 
     return run(command, args, debug=debug)
+
+
+def _predict(command: str, args: Sequence[str], *, debug: bool) -> int:
+    if any(word.partition("=")[0] in ("--ckpt_path", "-c", "--config") for word in args):
+        return _lightning(command, args, debug=debug)
+    from mnist_lit.use.predicting import run
+
+    return run(args)
+
+
+def _read(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.use.reading import run
+
+    return run(args)
+
+
+def _draw(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.use.page import run
+
+    return run(args)
+
+
+def _export(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.use.exporting import run
+
+    return run(args)
 
 
 def _filters(command: str, args: Sequence[str], *, debug: bool) -> int:
@@ -67,14 +100,24 @@ def _study(command: str, args: Sequence[str], *, debug: bool) -> int:
     return run(args, OneLineParser, StrictConfigFile)
 
 
+def _bench(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from mnist_lit.study.bench import run
+
+    return run(args)
+
+
 COMMANDS: dict[str, Callable[..., int]] = {
     "fit": _lightning,
     "validate": _lightning,
     "test": _lightning,
-    "predict": _lightning,
+    "predict": _predict,
+    "read": _read,
+    "draw": _draw,
+    "export": _export,
     "filters": _filters,
     "report": _report,
     "study": _study,
+    "bench": _bench,
 }
 
 

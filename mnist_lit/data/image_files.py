@@ -1,4 +1,4 @@
-"""Users' image files in, one grey uint8 array per file out; everything else ends in one line that says why.
+"""Users' image files in, one uint8 array per file out, grey or RGB; everything else ends in one line that says why.
 
 Files are found here (`find_images`), read as bytes from regular files only, recognised by their first bytes and decoded
 with Pillow, because OpenCV answers a cut-off JPEG with grey filling. Nothing is decoded before its header has been
@@ -11,11 +11,11 @@ import os
 import stat
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_Result = TypeVar("_Result")
 _decoding = threading.Lock()  # warnings and standard error belong to the whole process
 
 
@@ -55,6 +56,21 @@ class GreyImage:
 
     pixels: npt.NDArray[np.uint8]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class RgbImage:
+    """A decoded image file, in colour.
+
+    Attributes:
+        pixels: RGB `(H, W, 3)`, uint8.
+        notes: What was decided on the way, such as "first frame of 3".
+        reduction: How many pixels of the file a pixel is wide and high.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    notes: tuple[str, ...]
+    reduction: int
 
 
 def display_name(path: str | os.PathLike[str]) -> str:
@@ -147,6 +163,22 @@ def read_grey(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_P
     return decode_grey(_read_bytes(path, max_bytes), display_name(path), max_pixels=max_pixels)
 
 
+def read_rgb(path: Path, *, wanted_pixels: int = MAX_PIXELS) -> RgbImage:
+    """Read one image file in colour.
+
+    Args:
+        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix.
+        wanted_pixels: Images with more are reduced; see `decode_rgb`.
+
+    Returns:
+        The first frame; see `decode_rgb`.
+
+    Raises:
+        Failure: The file cannot be read whole; one line, `NAME: reason (what to do)`.
+    """
+    return decode_rgb(_read_bytes(path, MAX_BYTES), display_name(path), wanted_pixels=wanted_pixels)
+
+
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
     name = display_name(path)
     try:
@@ -207,6 +239,29 @@ def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Grey
     Raises:
         Failure: Not an image, another format, truncated, damaged, too large or too small.
     """
+    return _decode(data, name, max_pixels, lambda kind, image: _load(name, kind, data, image))
+
+
+def decode_rgb(data: bytes, name: str, *, wanted_pixels: int = MAX_PIXELS) -> RgbImage:
+    """Decode an image from memory, in colour; what is not said here is as in `decode_grey`.
+
+    Args:
+        data: The content of the file.
+        name: What errors call it, already safe to print (`display_name`).
+        wanted_pixels: Images with more are reduced to half the width and height, or a quarter, and so on, until they
+            have no more; a JPEG while it is decoded, so that the whole is never in memory.
+
+    Returns:
+        RGB `(H, W, 3)`, uint8, the notes, and by how much the image was reduced.
+
+    Raises:
+        Failure: Not an image, another format, truncated, damaged, too large or too small.
+    """
+    return _decode(data, name, MAX_PIXELS, lambda kind, image: _load_rgb(name, kind, data, image, wanted_pixels))
+
+
+def _decode(data: bytes, name: str, max_pixels: int, load: Callable[[str, Any], _Result]) -> _Result:
+    """Check the first bytes and the header, then have `load` decode the image (format, Pillow's image file)."""
     if not data:
         raise Failure(f"{name}: empty file (0 bytes; {_CHOICE})")
     kind = format_of(data)
@@ -220,7 +275,7 @@ def decode_grey(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Grey
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=[kind.upper()]) as image:
                 _check_size(name, image.size, max_pixels)
-                return _load(name, kind, data, image)
+                return load(kind, image)
     except Failure:
         raise
     except Image.DecompressionBombError:
@@ -262,13 +317,60 @@ def _check_size(name: str, size: tuple[int, int], max_pixels: int) -> None:
 
 def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
     """Decode the first frame. `image` is a Pillow image file, whose plugins add attributes that have no types."""
+    if kind == "JPEG" and image.mode == "RGB":
+        image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
+    image, notes = _upright(name, kind, data, image)
+    grey, alpha = _grey_and_alpha(image)
+    if _is_white_on_transparent(grey, alpha, notes):
+        grey = 255 - alpha
+    return GreyImage(np.ascontiguousarray(grey), tuple(notes))
+
+
+def _load_rgb(name: str, kind: str, data: bytes, image: Any, wanted_pixels: int) -> RgbImage:
+    """Decode the first frame in colour, reduced to `wanted_pixels`."""
+    whole = max(image.size)
+    reduction = 1
+    while image.width * image.height > wanted_pixels * reduction**2:
+        reduction *= 2
+    if kind == "JPEG" and image.mode in ("L", "RGB") and reduction > 1:
+        image.draft(image.mode, (image.width // reduction, image.height // reduction))
+    image, notes = _upright(name, kind, data, image)
+    if (drafted := round(whole / max(image.size))) < reduction and image.mode in ("L", "RGB", "RGBA", "LA"):
+        image = image.reduce(reduction // drafted)
+    if image.mode == "RGB" and not image.has_transparency_data:
+        pixels = np.asarray(image)
+    else:
+        grey, alpha = _grey_and_alpha(image)
+        if _is_white_on_transparent(grey, alpha, notes):
+            grey = 255 - alpha
+        elif image.mode != "LA" and image.has_transparency_data and not image.mode.startswith("I"):
+            paper = Image.new("RGBA", image.size, "white")
+            paper.alpha_composite(image.convert("RGBA"))
+            return RgbImage(
+                np.asarray(paper.convert("RGB")).copy(), tuple(notes), max(1, round(whole / max(paper.size)))
+            )
+        if image.mode in ("P", "CMYK", "YCbCr", "HSV"):
+            pixels = np.asarray(image.convert("RGB"))
+        else:
+            pixels = np.repeat(grey[..., None], 3, axis=2)
+    return RgbImage(np.ascontiguousarray(pixels), tuple(notes), max(1, round(whole / max(image.size))))
+
+
+def _is_white_on_transparent(grey: Any, alpha: Any, notes: list[str]) -> bool:
+    """Whether nothing but the opacity shows what was drawn; if so, a note is added."""
+    if alpha is None or not np.ptp(grey) < 16 <= np.ptp(alpha):
+        return False
+    notes.append("white on transparent: opacity taken as ink")
+    return True
+
+
+def _upright(name: str, kind: str, data: bytes, image: Any) -> tuple[Any, list[str]]:
+    """Decode the first frame whole and turn it as EXIF says; the image and what is to be noted."""
     if image.mode in ("I", "F"):
         raise Failure(f"{name}: 32-bit or signed samples have no known white (save it with 8 or 16 bits)")
     notes: list[str] = []
     if getattr(image, "is_animated", False):
         notes.append(f"first frame of {count_frames(image, data)}")
-    if kind == "JPEG" and image.mode == "RGB":
-        image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
     orientation = image.tag_v2.get(_ORIENTATION) if kind == "TIFF" else None  # Pillow itself turns a TIFF, on load
     image.load()
     if (kind == "PNG" and b"IEND" not in data) or (kind == "TIFF" and lacks_pieces(image, data)):
@@ -282,11 +384,7 @@ def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
             image = image.transpose(_TURNS[orientation])
     if orientation in _TURNS:
         notes.append("EXIF orientation applied")
-    grey, alpha = _grey_and_alpha(image)
-    if alpha is not None and np.ptp(grey) < 16 <= np.ptp(alpha):
-        notes.append("white on transparent: opacity taken as ink")
-        grey = 255 - alpha
-    return GreyImage(np.ascontiguousarray(grey), tuple(notes))
+    return image, notes
 
 
 def _grey_and_alpha(image: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:

@@ -1,0 +1,130 @@
+"""From an ink map to pieces of ink: what is stroke, what is noise, and how tall the digits are."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mnist_lit.use.paper import Bytes, Floats, InkMap
+
+_RELATIVE = 0.45  # share of the strokes' own darkness nearby at which a stroke ends: near the half, so width is kept
+_FLOOR = 25.0  # of 255, what is never ink: print from the back, smudges
+_PAGE_SHARE = 0.12  # of the page's usual ink, below which nothing is ink
+_NOISES = 5.0  # standard deviations of paper
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Connected ink.
+
+    Attributes:
+        left: of its first column, pixels of the ink map.
+        top: of its first row.
+        mask: bool `(h, w)`, where its ink is.
+        darkness: of its darkest tenth, in the ink map's levels.
+    """
+
+    left: int
+    top: int
+    mask: npt.NDArray[np.bool_]
+    darkness: float
+
+    @property
+    def right(self) -> int:
+        """The column after its last."""
+        return self.left + self.mask.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        """The row after its last."""
+        return self.top + self.mask.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Pixels."""
+        return self.mask.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Pixels."""
+        return self.mask.shape[0]
+
+    @property
+    def area(self) -> int:
+        """Pixels with ink."""
+        return int(self.mask.sum())
+
+
+def ink_mask(ink: InkMap, reach: int) -> Bytes:
+    """Tell strokes from paper, each by what is usual for strokes around it.
+
+    Args:
+        ink: the map.
+        reach: pixels, about a digit's height: how far the neighbourhood goes.
+
+    Returns:
+        uint8 `(H, W)`, 1 for ink.
+    """
+    smooth = cv2.GaussianBlur(ink.ink, (0, 0), max(0.6, 0.018 * reach))
+    nearby = _strongest_nearby(smooth, reach)
+    floor = max(_NOISES * ink.noise, _FLOOR, _PAGE_SHARE * usual_darkness(smooth, ink.noise))
+    return (smooth > np.maximum(_RELATIVE * nearby, floor)).astype(np.uint8)
+
+
+def usual_darkness(ink: Bytes, noise: float) -> float:
+    """The darkness of most ink: the mean over what stands out from noise, weighted by itself."""
+    counts = np.bincount(ink[::2, ::2].ravel(), minlength=256).astype(np.float64)
+    levels = np.arange(256.0)
+    counts[: int(max(_NOISES * noise, _FLOOR)) + 1] = 0
+    weight = float((counts * levels).sum())
+    return float((counts * levels**2).sum()) / weight if weight else 0.0
+
+
+def _strongest_nearby(smooth: Bytes, reach: int) -> Floats:
+    """The darkest stroke within `reach`, `(H, W)`, smoothly varying."""
+    factor = max(1, reach // 8)
+    height, width = smooth.shape
+    block = cv2.dilate(smooth, np.ones((factor, factor), np.uint8))[factor // 2 :: factor, factor // 2 :: factor]
+    side = max(3, (reach // factor) | 1)
+    wide = cv2.dilate(np.ascontiguousarray(block), np.ones((side, side), np.uint8)).astype(np.float32)
+    wide = cv2.blur(wide, (side, side))
+    return np.asarray(cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def find_pieces(ink: InkMap, mask: Bytes, min_height: int) -> list[Piece]:
+    """Connected ink that is at least `min_height` pixels tall or wide and on the sheet, in no particular order."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    sides = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
+    pieces = []
+    for label in np.flatnonzero(sides >= min_height):
+        if label == 0:
+            continue
+        left, top, width, height = (int(value) for value in stats[label, :4])
+        window = np.s_[top : top + height, left : left + width]
+        inside = labels[window] == label
+        if ink.inside is not None and not ink.inside[window][inside].all():
+            continue  # the edge of the sheet
+        darkness = float(np.percentile(ink.ink[window][inside], 90))
+        pieces.append(Piece(left, top, inside, darkness))
+    return pieces
+
+
+def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
+    """The height of most ink that could be a digit, in pixels; 0 where there is none.
+
+    Args:
+        pieces: of the page.
+        shape: of the ink map.
+    """
+    heights, weights = [], []
+    for piece in pieces:
+        edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
+        if 0.35 < piece.height / piece.width < 8 and (edges < 2 or len(pieces) == 1):
+            heights.append(piece.height)
+            weights.append(piece.area * piece.darkness)
+    if not heights:
+        return 0.0
+    order = np.argsort(heights)
+    running = np.cumsum(np.array(weights)[order])
+    return float(np.array(heights)[order][np.searchsorted(running, running[-1] / 2)])

@@ -1,0 +1,120 @@
+"""Which ink stands on which line: lines may climb, lie close, hold numbers far apart and digits of different sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnist_lit.use.ink import Piece
+
+_BIG = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
+_TALLEST, _WIDEST = 2.6, 9.0  # of the usual digit height: what is larger is no writing
+_STRAY = 0.62  # of a digit's height: how far above or below a line its digits may stand
+_REACH = 0.35  # of a digit's height: how far a loose part may lie from its digit
+
+
+@dataclass(frozen=True, eq=False)
+class TextLine:
+    """The ink of one line.
+
+    Attributes:
+        pieces: from the left; digits, several that touch, and loose parts.
+        height: usual height of its digits, pixels.
+    """
+
+    pieces: tuple[Piece, ...]
+    height: float
+
+
+def _middle(piece: Piece) -> tuple[float, float]:
+    return (piece.left + piece.right) / 2, (piece.top + piece.bottom) / 2
+
+
+def find_lines(pieces: Sequence[Piece], height: float, shape: tuple[int, int]) -> list[TextLine]:
+    """Group pieces into lines, from the top.
+
+    Args:
+        pieces: of the page.
+        height: usual digit height, pixels.
+        shape: of the ink map.
+    """
+    big = [piece for piece in pieces if _is_big(piece, height, shape)]
+    if not big:
+        return []
+    usual = float(np.median([piece.darkness for piece in big]))
+    big = [piece for piece in big if piece.darkness > 0.3 * usual]
+    slope = _usual_slope(big, height)
+    rows = _rows(big, height, slope)
+    small = [piece for piece in pieces if max(piece.width, piece.height) < 1.2 * height]
+    taken = {id(piece) for piece in big}
+    small = [piece for piece in small if id(piece) not in taken and piece.darkness > 0.25 * usual]
+    parts: list[list[Piece]] = [[] for _ in rows]
+    for piece in small:
+        distances = [_distance(piece, row) for row in rows]
+        nearest = int(np.argmin(distances))
+        if distances[nearest] <= _REACH * height:
+            parts[nearest].append(piece)
+    lines = []
+    for row, loose in zip(rows, parts, strict=True):
+        own = float(np.median([piece.height for piece in row]))
+        ordered = sorted([*row, *loose], key=lambda piece: _middle(piece)[0])
+        lines.append(TextLine(tuple(ordered), own))
+    return sorted(lines, key=lambda line: _level(line, slope))
+
+
+def _level(line: TextLine, slope: float) -> float:
+    return float(np.median([y - slope * x for x, y in map(_middle, line.pieces)]))
+
+
+def _is_big(piece: Piece, height: float, shape: tuple[int, int]) -> bool:
+    if not _BIG * height <= piece.height <= _TALLEST * height or piece.width > _WIDEST * height:
+        return False
+    edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
+    return edges < 2 or piece.height > 0.9 * shape[0]
+
+
+def _distance(piece: Piece, row: Sequence[Piece]) -> float:
+    """How far the box of a piece is from the nearest box of a row."""
+    gaps = []
+    for other in row:
+        across = max(other.left - piece.right, piece.left - other.right, 0)
+        down = max(other.top - piece.bottom, piece.top - other.bottom, 0)
+        gaps.append(max(across, down))
+    return float(min(gaps))
+
+
+def _usual_slope(pieces: Sequence[Piece], height: float) -> float:
+    """How much lines fall per pixel to the right: the median over neighbours, weighted by their distance."""
+    slopes, weights = [], []
+    for piece in pieces:
+        x, y = _middle(piece)
+        for other in pieces:
+            across, down = _middle(other)[0] - x, _middle(other)[1] - y
+            if 0.3 * height < across < 4 * height and abs(down) < 0.25 * across + 0.15 * height:
+                slopes.append(down / across)
+                weights.append(min(across, 2 * height))
+    if len(slopes) < 6:
+        return 0.0
+    order = np.argsort(slopes)
+    running = np.cumsum(np.array(weights)[order])
+    return float(np.array(slopes)[order][np.searchsorted(running, running[-1] / 2)])
+
+
+def _rows(pieces: Sequence[Piece], height: float, slope: float) -> list[list[Piece]]:
+    """Follow every line from the left: each piece joins the line whose continuation it is nearest to."""
+    rows: list[list[Piece]] = []
+    for piece in sorted(pieces, key=lambda one: one.left):
+        x, y = _middle(piece)
+        best, nearest = None, _STRAY
+        for row in rows:
+            ends = [_middle(one) for one in row[-4:]]
+            expected = float(np.mean([end_y + slope * (x - end_x) for end_x, end_y in ends]))
+            own = min(max(piece.height, 0.7 * height), 1.3 * height)
+            away = abs(y - expected) / own
+            if away < nearest:
+                best, nearest = row, away
+        if best is None:
+            rows.append([piece])
+        else:
+            best.append(piece)
+    return rows

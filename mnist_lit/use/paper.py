@@ -1,0 +1,339 @@
+"""From a photo to the ink alone: light, shadow, table and printed rulings are taken away, whatever the ink's colour.
+
+Ink is measured as optical density, the natural logarithm of how much darker a place is than the paper around it: light
+and shadow divide out, and what lies on top of each other (a stroke on a ruling) adds up. Photos of white strokes on
+black are inverted first.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Polarity: TypeAlias = Literal["dark on light", "light on dark"]
+Floats: TypeAlias = npt.NDArray[np.float32]
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Matrix: TypeAlias = npt.NDArray[np.float64]
+
+UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened to 8 %
+_DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
+_TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
+_PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
+MAX_TILT = 14.0  # degrees
+_SHEARS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # degrees off the page's tilt at which rulings are looked for: perspective
+
+
+@dataclass(frozen=True, eq=False)
+class InkMap:
+    """How much light the ink takes away, in a frame of its own: the image scaled, and turned so that rulings are level.
+
+    Attributes:
+        ink: uint8 `(H, W)`, 0 for paper, 255 where no light comes back.
+        noise: standard deviation of paper, in the same levels.
+        to_image: affine `(2, 3)`, from this frame's pixels (x, y) to those of the image.
+        tilt: degrees by which the frame's rows fall to the right in the image.
+        inside: uint8 `(H, W)`, 1 on the sheet except along its edge; None where no sheet was found.
+    """
+
+    ink: Bytes
+    noise: float
+    to_image: Matrix
+    tilt: float
+    inside: Bytes | None = None
+
+
+def resized(image: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
+    """Scale an image `(H, W)` or `(H, W, C)`, averaging where it shrinks."""
+    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, (width, height), interpolation=how), image.dtype)
+
+
+def find_sheet(image: Bytes) -> Bytes | None:
+    """Find a light sheet that lies on something darker.
+
+    It is one region, nearly convex, at one of many thresholds, and its outline is sharp: that tells it from light
+    paper around a shadow, whose edge is soft.
+
+    Args:
+        image: `(H, W)`; of a colour image the darkest channel, in which a table of wood is darkest.
+
+    Returns:
+        uint8 `(h, w)`, reduced, 1 on the sheet; None where there is no such sheet.
+    """
+    small = cv2.medianBlur(resized(image, min(1.0, 320 / max(image.shape))), 5)
+    fine = resized(image, min(1.0, 1000 / max(image.shape)))
+    factor = fine.shape[1] / small.shape[1]
+    candidates = []
+    low, high = np.percentile(small, (1, 90))
+    for threshold in np.unique(np.geomspace(low + 3, high + 4, 20).astype(int)):
+        light = (small > threshold).astype(np.uint8)
+        light = cv2.morphologyEx(light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        contours, _ = cv2.findContours(light, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outline = max(contours, key=cv2.contourArea, default=None)
+        if outline is None:
+            continue
+        hull = cv2.convexHull(outline)
+        area = cv2.contourArea(hull)
+        if 0.12 * small.size < area < 0.985 * small.size and cv2.contourArea(outline) > 0.85 * area:
+            sharp = _sharp_share(fine, hull[:, 0].astype(np.float64) * factor)
+            candidates.append((sharp, area, hull))
+    sharpest = max((sharp for sharp, _, _ in candidates), default=0.0)
+    if sharpest < 0.7:
+        return None
+    _, _, best = max((one for one in candidates if one[0] > sharpest - 0.04), key=lambda one: one[1])
+    return np.asarray(cv2.drawContours(np.zeros_like(small), [best], 0, 1, -1))
+
+
+def _sharp_share(image: Bytes, corners: npt.NDArray[np.float64]) -> float:
+    """How much of an outline inside the image is a sharp step from light inside to dark outside, 0 to 1.
+
+    Args:
+        image: grey `(H, W)`.
+        corners: `(N, 2)`, of a convex polygon in either direction, pixels (x, y).
+    """
+    height, width = image.shape
+    middle = corners.mean(axis=0)
+    ahead = np.roll(corners, -1, axis=0) - corners
+    lengths = np.hypot(*ahead.T)
+    counts = np.maximum(1, (lengths / 8).astype(int))
+    edge = np.repeat(np.arange(len(corners)), counts)
+    share = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+    points = corners[edge] + ahead[edge] * share[:, None]
+    normals = np.stack([ahead[edge, 1], -ahead[edge, 0]], axis=1) / np.maximum(lengths[edge, None], 1e-6)
+    normals *= np.sign((normals * (points - middle)).sum(axis=1, keepdims=True))
+    reach = 14
+    inner = (points > reach).all(axis=1) & (points < np.array([width, height]) - reach).all(axis=1)
+    if inner.sum() < 12:
+        return 0.0
+    steps = np.arange(-reach, reach + 1)
+    places = (points[inner, None] + normals[inner, None] * steps[:, None]).astype(np.float32)
+    profile = cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR).astype(np.float32)
+    whole = profile[:, :5].mean(axis=1) - profile[:, -5:].mean(axis=1)
+    step = (profile[:, :-4] - profile[:, 4:]).max(axis=1)
+    sharp = (whole > 0.12 * profile[:, :5].mean(axis=1) + 4) & (step > 0.6 * whole)
+    return float(sharp.mean())
+
+
+def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
+    """Tell dark strokes on light paper from light strokes on dark.
+
+    Strokes are the thinnest things that stand out: what closings (of dark things) and openings (of light ones) by
+    squares of growing size take away is compared at the smallest size that finds half of the greatest contrast; at
+    larger ones the gaps between strokes stand out as well. The edge of a shadow stands out at no size. Where two grey
+    levels explain the whole image, such as in a picture of one thick digit, the border has the paper's.
+
+    Args:
+        image: grey `(H, W)`.
+        sheet: uint8 `(h, w)`, reduced, 1 where the paper is, or None.
+    """
+    small = resized(image, min(1.0, 480 / max(image.shape)))
+    if sheet is None and (polarity := _polarity_of_border(small)) is not None:
+        return polarity
+    levels = np.log(small.astype(np.float32) + 20)
+    levels = cv2.GaussianBlur(levels, (3, 3), 0)
+    kept = np.ones(levels.shape, np.float32)
+    if sheet is not None:
+        inside = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        kept = cv2.resize(inside.astype(np.float32), levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    contrast, dark, light = [], [], []
+    for side in (5, 9, 17, 33, 65, 129):
+        if side > 5 and side > 0.6 * min(levels.shape):
+            break
+        factor = min(1.0, 9 / side)
+        view = levels if factor > 0.5 else np.asarray(resized(levels, factor), np.float32)
+        inside = cv2.resize(kept, view.shape[::-1], interpolation=cv2.INTER_AREA) > 0.99
+        square = np.ones((min(side, 9 if factor < 0.5 else side),) * 2, np.uint8)
+        below = (cv2.morphologyEx(view, cv2.MORPH_CLOSE, square) - view) * inside
+        above = (view - cv2.morphologyEx(view, cv2.MORPH_OPEN, square)) * inside
+        contrast.append(max(float(np.percentile(below, 99.5)), float(np.percentile(above, 99.5))))
+        dark.append(float((below**2).mean()))
+        light.append(float((above**2).mean()))
+    first = int(np.argmax(np.array(contrast) >= 0.5 * max(contrast)))
+    return "light on dark" if light[first] > dark[first] else "dark on light"
+
+
+def _polarity_of_border(image: Bytes) -> Polarity | None:
+    """The polarity where an image has two grey levels, one of them all around; otherwise None."""
+    threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    light = image > threshold
+    share = float(np.mean(light))
+    border = float(np.mean(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])))
+    if not 0 < share < 1 or 0.05 < border < 0.95 or (share if border < 0.5 else 1 - share) > 0.45:
+        return None
+    between = share * (1 - share) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
+    if between < _TWO_LEVELS * float(image.var()):
+        return None
+    return "light on dark" if border < 0.5 else "dark on light"
+
+
+def _background(image: Bytes, reach: int) -> Bytes:
+    """Paper `(H, W, C)`: a closing by a square of side `reach`, wider than any stroke, done on a reduced image."""
+    factor = max(1, reach // 12)
+    height, width = image.shape[:2]
+    size = (max(1, width // factor), max(1, height // factor))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    side = max(3, round(reach / factor) | 1)
+    closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    closed = cv2.blur(closed, (3, 3))
+    return np.asarray(cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _densities(image: Bytes, reach: int) -> Floats:
+    """Optical density per channel `(H, W, C)`, 0 in the middle of paper's noise."""
+    logarithm = np.log(np.arange(256) + _DARK).astype(np.float32)
+    paper = _background(image, reach)
+    density = cv2.LUT(paper, logarithm) - cv2.LUT(cv2.GaussianBlur(image, (3, 3), 0), logarithm)
+    density = density.reshape(image.shape)
+    step = max(1, reach // 8)
+    for channel in range(density.shape[2]):
+        # The closing follows the noise's peaks, and smudges are wider than strokes: what is usual nearby is paper.
+        plane = density[:, :, channel]
+        levels = np.clip(plane * UNIT, 0, 255).astype(np.uint8)[step // 2 :: step, step // 2 :: step]
+        usual = cv2.medianBlur(np.ascontiguousarray(levels), 25)
+        plane -= cv2.resize(usual.astype(np.float32) / UNIT, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return density
+
+
+def _colour_weights(density: Floats) -> Floats:
+    """Weights `(C,)` of the channels that tell this ink from this paper best (Fisher's linear discriminant).
+
+    What varies on paper, noise and printed rulings, is what the weights turn away from; none becomes negative, so that
+    ink of a second colour is still seen.
+    """
+    pixels = density[::4, ::4].reshape(-1, density.shape[2]).astype(np.float64)
+    total = pixels.mean(axis=1)
+    noise = max(float(np.median(np.abs(total))) * 1.48, 0.01)
+    ink = total > 5 * noise
+    if ink.sum() < 20:
+        return np.full(density.shape[2], 1 / density.shape[2], np.float32)
+    level = float((total[ink] ** 2).sum() / total[ink].sum())
+    colour = pixels[total > 0.7 * level].mean(axis=0)
+    spread = np.cov(pixels[total < 0.4 * level].T) + 1e-4 * np.eye(len(colour))
+    weights = np.linalg.solve(spread, colour)
+    weights = np.maximum(weights, 0.15 * weights.max())
+    return np.asarray(weights * (colour.max() / (weights @ colour)), np.float32)
+
+
+def find_tilt(density: Bytes) -> float:
+    """Degrees by which lines fall to the right: of rulings and of writing, whichever show more clearly.
+
+    Lines that are level give a row profile of high peaks and deep valleys; the profile is tried at every angle.
+    """
+    scale = min(1.0, _PROFILE_SIDE / max(density.shape))
+    small = np.minimum(resized(density, scale), 60).astype(np.float32)
+    height, width = small.shape
+
+    def sharpness(angle: float) -> float:
+        slope = math.tan(math.radians(angle))
+        matrix = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]], np.float64)
+        level = cv2.warpAffine(small, matrix, (width, height), flags=cv2.INTER_LINEAR)
+        profile = level.sum(axis=1)
+        return float((np.diff(profile) ** 2).sum())
+
+    coarse = np.arange(-MAX_TILT, MAX_TILT + 0.1, 1.0)
+    scores = [sharpness(angle) for angle in coarse]
+    best = float(coarse[int(np.argmax(scores))])
+    fine = best + np.arange(-1.0, 1.01, 0.2)
+    scores_fine = [sharpness(angle) for angle in fine]
+    if max(scores_fine) < 1.15 * float(np.median(scores)):
+        return 0.0
+    return float(fine[int(np.argmax(scores_fine))])
+
+
+def without_rulings(density: Bytes, length: int) -> Bytes:
+    """Take long straight lines away, level and upright ones; strokes that cross them keep what is darker.
+
+    Args:
+        density: uint8 `(H, W)`, turned so that rulings are level.
+        length: pixels; longer than any straight stroke of a digit.
+
+    Returns:
+        uint8 `(H, W)`.
+    """
+    lines = np.maximum(_level_lines(density, length), _level_lines(np.ascontiguousarray(density.T), length).T)
+    return np.asarray(cv2.subtract(density, np.ascontiguousarray(lines)), np.uint8)
+
+
+def _level_lines(density: Bytes, length: int) -> Bytes:
+    """The density of lines that run along the rows, give or take the angles of `_SHEARS`."""
+    height, width = density.shape
+    found = np.zeros_like(density)
+    if length >= width:
+        return found
+    thick = cv2.dilate(density, np.ones((3, 1), np.uint8))  # a line in steps of one pixel is still a line
+    for angle in _SHEARS:
+        slope = math.tan(math.radians(angle))
+        matrix = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]], np.float64)
+        level = cv2.warpAffine(thick, matrix, (width, height), flags=cv2.INTER_LINEAR) if angle else thick
+        smooth = cv2.blur(level, (max(3, length // 12), 1))
+        lines = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
+        if angle:
+            back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+            lines = cv2.warpAffine(lines, matrix, (width, height), flags=back)
+        np.maximum(found, lines, out=found)
+    return found
+
+
+def map_ink(
+    image: Bytes,
+    scale: float,
+    polarity: Polarity,
+    sheet: Bytes | None,
+    *,
+    reach: int,
+    length: int,
+    tilt: float | None = None,
+) -> InkMap:
+    """Find how much ink is where.
+
+    Args:
+        image: RGB or grey, `(H, W, 3)` or `(H, W, 1)`.
+        scale: of the ink map.
+        polarity: of the image.
+        sheet: uint8 `(h, w)`, reduced, 1 where the paper is; None for everywhere.
+        reach: pixels of the ink map, wider than any stroke.
+        length: pixels of the ink map; straight lines that are longer are rulings.
+        tilt: of the rulings, degrees; found here if left out.
+    """
+    work = resized(image, scale) if scale != 1 else image
+    work = work.reshape(*work.shape[:2], -1)
+    if polarity == "light on dark":
+        work = 255 - work
+    density = _densities(work, reach)
+    total = density @ _colour_weights(density)
+    sample = total[::3, ::3]
+    if sheet is not None:
+        size = (work.shape[1], work.shape[0])
+        outside = cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST) == 0
+        total[outside] = 0
+        sample = sample[~outside[::3, ::3]]
+    noise = max(float(np.median(np.abs(sample))) * 1.48 if sample.size else 0.0, 0.004)
+    levels = np.clip(total * UNIT, 0, 255).astype(np.uint8)
+    angle = find_tilt(levels) if tilt is None else tilt
+    matrix, size = _turn(levels.shape, angle)
+    if angle:
+        levels = np.asarray(cv2.warpAffine(levels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
+    levels = without_rulings(levels, length)
+    absorbed = np.round(255 * (1 - np.exp(-np.arange(256) / UNIT))).astype(np.uint8)
+    ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
+    inside = None
+    if sheet is not None:
+        inside = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        inside = cv2.resize(inside, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST)
+        inside = np.asarray(cv2.warpAffine(inside, matrix, size, flags=cv2.INTER_NEAREST), np.uint8)
+    to_image = np.asarray(cv2.invertAffineTransform(matrix), np.float64) / scale
+    return InkMap(ink, noise * 255, to_image, angle, inside)
+
+
+def _turn(shape: tuple[int, ...], angle: float) -> tuple[Matrix, tuple[int, int]]:
+    """The rotation about the middle that levels lines which fall by `angle` degrees, and the size that keeps all."""
+    height, width = shape[:2]
+    matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0), np.float64)
+    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = (math.ceil(width * cosine + height * sine), math.ceil(width * sine + height * cosine))
+    matrix[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
+    return matrix, size

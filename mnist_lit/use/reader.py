@@ -1,0 +1,136 @@
+"""A photo or scan of handwritten numbers in; lines of numbers of digits out, each with its box and confidence.
+
+The way of a page: `paper` takes away light, table and rulings, `ink` finds the strokes, `lines` puts them in rows,
+`segments` decides which of them are one digit, by what the recognizer makes of them.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mnist_lit.data.digit_image import digit_from_image
+from mnist_lit.use.annotation import annotate
+from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
+from mnist_lit.use.lines import find_lines
+from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, find_sheet, map_ink
+from mnist_lit.use.recognizer import Recognizer
+from mnist_lit.use.segments import Segment, segment
+from mnist_lit.use.transcript import Box, Digit, Line, Number, Page, around
+
+__all__ = ["CONFIDENCE_THRESHOLD", "Box", "Digit", "Line", "Number", "Page", "annotate", "read_page"]
+
+CONFIDENCE_THRESHOLD = 0.5  # of the best answer; below it the text has a "?"
+UNKNOWN = "?"
+_LOOK_PIXELS = 1.2e6  # of the first look, which finds the size of the digits
+_MOST_PIXELS = 6e6  # of the ink map that is read from
+_DIGIT = 44.0  # pixels; digits are read at this height
+_FINE, _COARSE = 30.0, 90.0  # pixels; between them the first look is good enough to read from
+_LARGEST_GAP = 0.7  # of a digit's height, between the digits of a number
+FIELD = 28
+
+
+def read_page(image: Bytes, recognizer: Recognizer) -> Page:
+    """Read the handwritten digits on a page.
+
+    Args:
+        image: uint8, grey `(H, W)` or RGB `(H, W, 3)`, upright; dark strokes on light or light strokes on dark.
+        recognizer: says which digit an image is.
+
+    Returns:
+        The page; without lines where there is no ink.
+
+    Raises:
+        ValueError: `image` is of another shape or dtype, or empty.
+    """
+    if image.dtype != np.uint8 or image.size == 0 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
+        raise ValueError(f"image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
+    height, width = image.shape[:2]
+    grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
+    if grey.shape == (FIELD, FIELD):
+        return _read_mnist(grey, recognizer)
+    sheet = find_sheet(image if image.ndim == 2 else _darkest(image))
+    polarity = find_polarity(grey, sheet)
+    ink, tall, pieces = _look(image, polarity, sheet)
+    if not pieces:
+        return Page((), width, height, polarity)
+    lines = find_lines(pieces, tall, ink.ink.shape)
+    segments = segment(lines, ink.ink, recognizer.probabilities)
+    found = [
+        _line(row, line.height, ink.to_image, (width, height)) for row, line in zip(segments, lines, strict=True) if row
+    ]
+    return Page(tuple(found), width, height, polarity)
+
+
+def _darkest(image: Bytes) -> Bytes:
+    """The least of the channels, `(H, W)`."""
+    red, green, blue = cv2.split(image)
+    return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
+def _look(image: Bytes, polarity: Polarity, sheet: Bytes | None) -> tuple[InkMap, float, list[Piece]]:
+    """Find the ink at a scale at which digits have a good size: the ink map, the digits' height in it, its pieces."""
+    pixels = image.shape[0] * image.shape[1]
+    scale = min(1.0, (_LOOK_PIXELS / pixels) ** 0.5)
+    side = max(image.shape[:2]) * scale
+    ink = map_ink(image, scale, polarity, sheet, reach=max(9, round(side / 10)), length=max(20, round(0.3 * side)))
+    pieces = find_pieces(ink, ink_mask(ink, max(8, round(side / 24))), 6)
+    tall = digit_height(pieces, ink.ink.shape)
+    if tall == 0:
+        return ink, 0.0, []
+    finer = min(scale * _DIGIT / tall, (_MOST_PIXELS / pixels) ** 0.5, 6.0)
+    ratio = finer / scale
+    reach = max(9, round(0.8 * tall * ratio))
+    length = max(20, round(2.6 * tall * ratio))
+    ink = map_ink(image, finer, polarity, sheet, reach=reach, length=length, tilt=ink.tilt)
+    tall *= ratio
+    pieces = find_pieces(ink, ink_mask(ink, round(tall)), max(2, round(0.08 * tall)))
+    return ink, tall, pieces
+
+
+def _read_mnist(grey: Bytes, recognizer: Recognizer) -> Page:
+    """Read an image of the network's own size: one digit, or none."""
+    digit = digit_from_image(grey)
+    box = Box(0, 0, FIELD, FIELD)
+    if not digit.has_ink:
+        return Page((), FIELD, FIELD, digit.polarity)
+    ys, xs = np.nonzero((grey if digit.polarity == "light on dark" else 255 - grey) > 40)
+    if len(ys):
+        box = Box(int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1)
+    answer = _answer(digit.pixels, recognizer.probabilities(digit.pixels[None])[0], box)
+    return Page((Line((Number((answer,), box),), box),), FIELD, FIELD, digit.polarity)
+
+
+def _answer(image: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], box: Box) -> Digit:
+    second, best = (int(answer) for answer in np.argsort(probabilities)[-2:])
+    confidence = float(probabilities[best])
+    text = str(best) if confidence >= CONFIDENCE_THRESHOLD else UNKNOWN
+    return Digit(text, confidence, best, second, float(probabilities[second]), box, image)
+
+
+def _box(pieces: tuple[Piece, ...], to_image: Matrix, size: tuple[int, int]) -> Box:
+    """The box in the image around pieces of the ink map."""
+    corners = []
+    for piece in pieces:
+        ys, xs = np.nonzero(piece.mask)
+        points = np.stack([xs, ys], axis=1).astype(np.int32)
+        hull = cv2.convexHull(points)[:, 0].astype(np.float64) + np.array([piece.left, piece.top])
+        corners.append((hull[:, None] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])).reshape(-1, 2))
+    points = np.concatenate(corners) @ to_image[:, :2].T + to_image[:, 2]
+    low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) - 0.5)
+    left, top = max(0, int(low[0])), max(0, int(low[1]))
+    return Box(left, top, max(left + 1, min(int(high[0]), size[0])), max(top + 1, min(int(high[1]), size[1])))
+
+
+def _line(row: list[Segment], tall: float, to_image: Matrix, size: tuple[int, int]) -> Line:
+    numbers: list[Number] = []
+    digits: list[Digit] = []
+    edge = 0
+    for one in row:
+        left, right = min(piece.left for piece in one.pieces), max(piece.right for piece in one.pieces)
+        if digits and left - edge > _LARGEST_GAP * tall:
+            numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
+            digits = []
+        edge = max(edge, right) if digits else right
+        digits.append(_answer(one.image, one.probabilities, _box(one.pieces, to_image, size)))
+    numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
+    return Line(tuple(numbers), around([number.box for number in numbers]))

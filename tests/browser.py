@@ -1,0 +1,123 @@
+"""Helpers for the browser tests: the page in a process of its own, a headless Chromium, a pen to draw with."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
+
+PATHS = json.loads((Path(__file__).parent / "recorded_strokes.json").read_text(encoding="utf-8"))["paths"]
+TIMEOUT = 60.0
+
+
+def start(folder, *words):
+    """Start `draw` in a process of its own, on a free port; returns the process and the page's address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mnist_lit", "draw", "--no-browser", "--port", "0", *words],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    for line in process.stdout:
+        if line.startswith("page "):
+            return process, line.split()[1]
+    raise AssertionError(process.communicate())
+
+
+@contextmanager
+def served(folder, *words):
+    """Serve the page in a process; yields its address."""
+    process, address = start(folder, *words)
+    try:
+        yield address
+    finally:
+        process.terminate()
+        process.communicate(timeout=TIMEOUT)
+
+
+def program(*names):
+    """Find an installed program, so that selenium does not go and look for one on the internet."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    assert found, f"install one of {', '.join(names)}"
+    return found
+
+
+@contextmanager
+def chromium(profile, *, width=1280, height=800, language="en-US", phone=False):
+    """A fresh headless browser that logs its console and its requests."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium", "chromium-browser", "google-chrome", "chrome")
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--no-first-run",
+        f"--user-data-dir={profile}",
+        f"--window-size={width},{height}",
+        f"--lang={language}",
+        f"--accept-lang={language}",
+    ):
+        options.add_argument(flag)
+    options.add_experimental_option("prefs", {"intl.accept_languages": language})
+    if phone:
+        metrics = {"width": width, "height": height, "pixelRatio": 3.0, "touch": True}
+        options.add_experimental_option("mobileEmulation", {"deviceMetrics": metrics})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(program("chromedriver")))
+    try:
+        if not phone:
+            driver.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride",
+                {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+            )
+        yield driver
+    finally:
+        driver.quit()
+
+
+def wait_for(condition, seconds=30.0):
+    """Wait until the condition gives something true, and return it."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"still {value!r} after {seconds} s")
+        time.sleep(0.03)
+
+
+def draw(driver, strokes, *, left=None, top=0.0, side=1.0):
+    """Draw pen paths on the board with the mouse, as a hand would: down, along, up.
+
+    Args:
+        driver: the browser.
+        strokes: pen paths in pixels of a 28 × 28 image.
+        left: where the image's left edge lies, in heights of the board; in the middle if left out.
+        top: where its upper edge lies.
+        side: how large it is.
+    """
+    pad = driver.find_element("id", "pad").rect
+    height = pad["height"]
+    start = (pad["width"] / height - side) / 2 if left is None else left
+    for stroke in strokes:
+        actions = ActionBuilder(driver, mouse=PointerInput("mouse", "mouse"), duration=2)
+        pen = actions.pointer_action
+        for number, (x, y) in enumerate(stroke):
+            pen.move_to_location(
+                round(pad["x"] + (start + x / 28 * side) * height), round(pad["y"] + (top + y / 28 * side) * height)
+            )
+            if number == 0:
+                pen.pointer_down()
+        pen.pointer_up()
+        actions.perform()

@@ -78,8 +78,9 @@ def test_a_network_without_batchnorm_is_refused():
 
 
 def test_the_networks_that_have_it():
-    assert {name: has_batchnorm(build_network(name)) for name in ("reference", "compact", "vgg")} == {
+    assert {name: has_batchnorm(build_network(name)) for name in ("reference", "compact", "vgg", "strided")} == {
         "reference": True,
         "compact": False,
         "vgg": True,
+        "strided": True,
     }

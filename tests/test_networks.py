@@ -102,6 +102,11 @@ def test_every_network_maps_digits_to_ten_logits(name):
         assert build_network(name).eval()(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
+def test_sizes_of_the_networks_are_those_in_their_docstrings():
+    sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORK_NAMES}
+    assert sizes == {"reference": 456_650, "compact": 215_194, "vgg": 205_290, "strided": 127_274}
+
+
 def test_unknown_network_is_answered_with_the_names_there_are():
     with pytest.raises(ValueError, match=r"model\.network: 'resnet'.*reference"):
         build_network("resnet")

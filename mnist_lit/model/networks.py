@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-NetworkName = Literal["reference", "compact", "vgg"]
+NetworkName = Literal["reference", "compact", "vgg", "strided"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
 
 
@@ -141,9 +141,32 @@ class SmallVGG(nn.Module):
         return logits
 
 
-def _convolution(inputs: int, outputs: int, kernel_size: int = 3) -> tuple[nn.Module, ...]:
-    """Return a convolution that keeps the size, its batch normalisation (which has the bias) and the rectifier."""
-    convolution = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2, bias=False)
+class StridedCNN(nn.Module):
+    """Four convolutions that step over pixels in place of pooling: for one image at a time, quickly.
+
+    127,274 parameters, 3.8 million multiplications an image; each convolution with its batch normalisation and
+    rectifier is one operation once it is exported.
+
+    Source: Springenberg et al. 2014, arXiv 1412.6806 (strides in place of pooling), Ioffe and Szegedy 2015.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Sequential(*_convolution(1, 32, kernel_size=5, stride=2))  # -> (N, 32, 14, 14)
+        self.layer2 = nn.Sequential(*_convolution(32, 64, stride=2))  # -> (N, 64, 7, 7)
+        self.layer3 = nn.Sequential(*_convolution(64, 64))  # -> (N, 64, 7, 7)
+        self.layer4 = nn.Sequential(*_convolution(64, 96, stride=2))  # -> (N, 96, 4, 4)
+        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(96 * 4 * 4, 10))  # -> (N, 1536) -> (N, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        logits: Tensor = self.fc(self.layer4(self.layer3(self.layer2(self.layer1(images)))))
+        return logits
+
+
+def _convolution(inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
+    """Return a convolution (a stride of 1 keeps the size), its batch normalisation (which has the bias) and the rectifier."""
+    convolution = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
 
@@ -159,4 +182,6 @@ def build_network(name: str) -> nn.Module:
         return CompactCNN()
     if name == "vgg":
         return SmallVGG()
+    if name == "strided":
+        return StridedCNN()
     raise ValueError(f"model.network: {name!r} is unknown; the networks are {', '.join(NETWORK_NAMES)}")

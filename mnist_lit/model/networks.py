@@ -165,7 +165,7 @@ class StridedCNN(nn.Module):
 
 
 def _convolution(inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
-    """Return a convolution (a stride of 1 keeps the size), its batch normalisation (which has the bias) and the rectifier."""
+    """Return a convolution, padded so that a stride of 1 keeps the size, its batch normalisation and the rectifier."""
     convolution = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from small_data import TEST, TRAIN, write_small_set
 
 from mnist_lit.data import datamodule, preparation
-from mnist_lit.data.augment import AffineRange, random_affine
+from mnist_lit.data.augment import Augmentation, random_warp
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain, Gaussian, Invert, Median, RandomGaussian
 from mnist_lit.data.idx import BUNDLED, read_set
@@ -339,12 +339,12 @@ def test_test_batches_are_the_file_in_its_order(folder):
 
 
 def test_training_batches_are_augmented_by_seed_epoch_and_index(folder):
-    ranges = AffineRange(degrees=10, translate=2)
+    ranges = Augmentation(degrees=10, translate=2)
     data = small(folder, augment=ranges, seed=5)
     data.trainer = trainer(training=True, current_epoch=3)
     batch = first_batch(data)
     found = data.on_after_batch_transfer(batch, 0)
-    wanted = random_affine(batch.images, ranges, seed=5, epoch=3, indices=batch.indices)
+    wanted = random_warp(batch.images, ranges, seed=5, epoch=3, indices=batch.indices)
     assert torch.equal(found.images, wanted)
     assert not torch.equal(wanted, batch.images.float())
     assert torch.equal(found.targets, batch.targets)
@@ -352,7 +352,7 @@ def test_training_batches_are_augmented_by_seed_epoch_and_index(folder):
 
 
 def test_batches_to_be_scored_are_not_augmented(folder):
-    data = small(folder, augment=AffineRange(degrees=10))
+    data = small(folder, augment=Augmentation(degrees=10))
     data.trainer = trainer(training=False, current_epoch=3)
     batch = first_batch(data)
     assert data.on_after_batch_transfer(batch, 0) is batch
@@ -448,10 +448,10 @@ def test_validation_and_test_images_are_not_corrupted(folder):
 
 
 def test_geometry_comes_before_corruption(folder):
-    turn = AffineRange(degrees=20, translate=2)
+    turn = Augmentation(degrees=20, translate=2)
     data = corrupting(folder, FilterChain(), augment=turn)
     batch = next(iter(data.train_dataloader()))
-    turned = random_affine(batch.images, turn, seed=data.seed, epoch=0, indices=batch.indices)
+    turned = random_warp(batch.images, turn, seed=data.seed, epoch=0, indices=batch.indices)
     torch.testing.assert_close(data.on_after_batch_transfer(batch, 0).images, 255 - turned, rtol=0, atol=1e-3)
 
 

@@ -31,7 +31,7 @@ def program(folder, out, processes):
     import torch
     from lightning import Callback, Trainer, seed_everything
 
-    from mnist_lit.data.augment import AffineRange
+    from mnist_lit.data.augment import Augmentation
     from mnist_lit.data.datamodule import DigitsDataModule
     from mnist_lit.data.filters import FilterChain
     from mnist_lit.model.classifier import DigitClassifier
@@ -74,7 +74,7 @@ def program(folder, out, processes):
         "idx",
         folder,
         filters=FilterChain.parse("gaussian"),
-        augment=AffineRange(degrees=10, translate=2),
+        augment=Augmentation(degrees=10, translate=2),
         batch_size=GLOBAL_BATCH // processes,
         eval_batch_size=50,  # the first of two processes has 51 images, the second 50: two batches and one
         val_size=VALIDATION,

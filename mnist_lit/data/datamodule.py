@@ -14,7 +14,7 @@ import torch
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 from lightning import LightningDataModule
 
-from mnist_lit.data.augment import AffineRange, random_affine
+from mnist_lit.data.augment import Augmentation, random_warp
 from mnist_lit.data.batches import Batch, BatchLoader, BatchOrder, DigitDataset, PlainBatches
 from mnist_lit.data.corrupted import load_corrupted, read_mnist_c
 from mnist_lit.data.corruptions import check_name
@@ -36,7 +36,7 @@ class DigitsDataModule(LightningDataModule):
         root: folder of the data; left out, the bundle (mnist) or `.cache/data` (downloads).
         filters: filter chain such as `gaussian(kernel_size=5, sigma=1.0) | median(kernel_size=3)`, or `none`. Left out:
             no filter in `fit`, the model's own chain in every other command.
-        augment: random turns, shifts, stretches and slants of the training images.
+        augment: random turns, shifts, stretches, slants and bends of the training images.
         training_corruptions: random noise, blur, occlusion and more on the training images, none of it among the 15
             that `corruption` names. The filters then run after it, on every batch anew, as they will in use.
         batch_size: training images per step and device.
@@ -59,7 +59,7 @@ class DigitsDataModule(LightningDataModule):
         dataset: DatasetName = "mnist",
         root: Path | None = None,
         filters: FilterChain | None = None,
-        augment: AffineRange = AffineRange(),  # noqa: B008 - frozen
+        augment: Augmentation = Augmentation(),  # noqa: B008 - frozen
         training_corruptions: TrainingCorruptions = TrainingCorruptions(p=0.0),  # noqa: B008 - frozen
         batch_size: PositiveInt = 64,
         eval_batch_size: PositiveInt = 500,
@@ -250,7 +250,7 @@ class DigitsDataModule(LightningDataModule):
         images = batch.images
         draw = {"seed": self.seed, "epoch": trainer.current_epoch, "indices": batch.indices}
         if not self.augment.is_identity:
-            images = random_affine(images, self.augment, **draw)
+            images = random_warp(images, self.augment, **draw)
         if corrupts:
             images = filter_batch(self.filters, self.training_corruptions(images, **draw))
         return batch._replace(images=images)

@@ -25,6 +25,7 @@ from mnist_lit.errors import Failure, UsageError
 from mnist_lit.model.checkpoint import load_checkpoint, passport, read_contract
 from mnist_lit.model.checkpoint_io import AtomicCheckpointIO
 from mnist_lit.model.classifier import DigitClassifier
+from mnist_lit.run.averaging import AveragedWeights
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
 from mnist_lit.run.quiet import silence_libraries
@@ -224,6 +225,8 @@ class DigitsCLI(LightningCLI):
             resumed = folder_of(self.checkpoint) if self.checkpoint is not None else None
             text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
             self.run_folder = RunFolder(config.log_dir, config.experiment, plain, text, resumed, self.first_step)
+            if config.model.ema_decay > 0:
+                callbacks.append(AveragedWeights(config.model.ema_decay))
             callbacks += [self.run_folder, self.stop, *checkpoints(config.data.val_size)]
         given = self._get(self.config_init, "trainer")
         plugins = [*(given.get("plugins") or []), AtomicCheckpointIO()]

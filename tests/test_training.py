@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mnist_lit.cli import main
 from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.model.checkpoint import KEY, load_checkpoint
+from mnist_lit.model.classifier import DigitClassifier
+from mnist_lit.run.averaging import AveragedWeights
 
 CHAIN = "gaussian(kernel_size=5, sigma=1.0, rounds=1)"
 FIGURES = {"curves.png", "confusion.png", "mistakes.png", "filters.png", "network.png"}
@@ -331,6 +334,40 @@ def test_a_run_stopped_after_an_epoch_ends_with_the_same_weights(data, tmp_path)
     assert main(resume) == 0
     ends = [weights(logs / "default" / "version_0" / "checkpoints" / "last.ckpt") for logs in (whole, parts)]
     assert equal(*ends)
+
+
+def test_averaged_weights_are_tested_kept_and_gone_on_with(data, tmp_path):
+    whole, parts, output = tmp_path / "whole", tmp_path / "parts", tmp_path / "test.json"
+    words = ("--model.ema_decay", "0.9", "--model.network", "strided", "--model.schedule", "constant")
+    assert main(small_fit(data, whole, *words)) == 0
+    run = whole / "default" / "version_0"
+    best = run / "checkpoints" / "best.ckpt"
+    assert not equal(weights(best), load_checkpoint(best)["current_model_state"])
+    assert main(["test", "--ckpt_path", str(best), "--output", str(output)]) == 0
+    assert json.loads(output.read_text())["test"] == json.loads((run / "results.json").read_text())["test"]
+    assert main(small_fit(data, parts, *words, "--trainer.max_epochs", "1")) == 0
+    assert main(["fit", "--ckpt_path", "last", "--log_dir", str(parts), "--trainer.max_epochs", "2"]) == 0
+    once, twice = (
+        load_checkpoint(logs / "default" / "version_0" / "checkpoints" / "last.ckpt") for logs in (whole, parts)
+    )
+    for key in ("state_dict", "current_model_state", "averaging_state"):
+        assert equal(once[key], twice[key])
+
+
+def test_the_average_is_that_of_the_weights_after_each_step():
+    model, steps = DigitClassifier(network="compact"), 3
+    callback, averages = AveragedWeights(0.75), None
+    trainer = SimpleNamespace(global_step=0)
+    callback.setup(trainer, model, "fit")
+    for step in range(1, steps + 1):
+        with torch.no_grad():
+            model.network.fc[1].bias.add_(float(step))
+        trainer.global_step = step
+        callback.on_train_batch_end(trainer, model, None, None, step - 1)
+        now = model.network.fc[1].bias.detach()
+        averages = now.clone() if averages is None else 0.75 * averages + 0.25 * now
+    callback.on_train_end(trainer, model)
+    torch.testing.assert_close(model.network.fc[1].bias.detach(), averages)
 
 
 def test_a_class_path_in_a_checkpoints_config_is_never_followed(run, tmp_path, monkeypatch):

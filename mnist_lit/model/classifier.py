@@ -39,6 +39,8 @@ class DigitClassifier(LightningModule):
         schedule: `one_cycle` (see the function of that name) or `constant`.
         warmup: fraction of a one-cycle run in which the learning rate rises, 0 to 1.
         label_smoothing: 0 to below 1; how much of the target probability is spread over all classes.
+        ema_decay: of the exponential moving average of the weights, 0 to below 1: it is what is validated, kept and
+            used; 0 means that the weights themselves are.
         standardize: subtract the mean and divide by the standard deviation of the training pixels; else pixels are
             only scaled to [0, 1].
         channels_last: memory format of the convolutions; on CPUs it makes the reference network 2.7 times faster.
@@ -56,6 +58,7 @@ class DigitClassifier(LightningModule):
         schedule: Literal["one_cycle", "constant"] = "one_cycle",
         warmup: float = 0.3,
         label_smoothing: float = 0.0,
+        ema_decay: float = 0.0,
         standardize: bool = True,
         channels_last: bool = True,
         adapt_batchnorm: bool = False,
@@ -67,6 +70,7 @@ class DigitClassifier(LightningModule):
         _check("momentum", momentum, 0 <= momentum < 1, "a number from 0 to below 1")
         _check("warmup", warmup, 0 <= warmup <= 1, "a number from 0 to 1")
         _check("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a number from 0 to below 1")
+        _check("ema_decay", ema_decay, 0 <= ema_decay < 1, "a number from 0 to below 1")
         self.network_name = network
         self.optimizer_name = optimizer
         self.lr = lr

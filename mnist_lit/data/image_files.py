@@ -1,14 +1,16 @@
 """Users' image files in, one uint8 array per file out, grey or RGB; everything else ends in one line that says why.
 
-Files are found here (`find_images`), read as bytes from regular files only, recognised by their first bytes and decoded
-with Pillow, because OpenCV answers a cut-off JPEG with grey filling. Nothing is decoded before its header has been
-checked, and only the plugins of `SUPPORTED` are ever asked, so that a PostScript file cannot start Ghostscript.
+Files are found here (`find_images`), read as bytes from regular files or, for `-`, from standard input, recognised by
+their first bytes and decoded with Pillow, because OpenCV answers a cut-off JPEG with grey filling. Nothing is decoded
+before its header has been checked, and only the plugins of `SUPPORTED` are ever asked, so that a PostScript file cannot
+start Ghostscript.
 """
 
 import errno
 import io
 import os
 import stat
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mnist_lit.data.image_formats import SUPPORTED, count_frames, format_of, lacks_pieces
+from mnist_lit.data.image_formats import SUPPORTED, format_of
+from mnist_lit.data.image_pixels import grey_on_paper, reduced, rgb_on_paper, upright
 from mnist_lit.errors import Failure, UsageError
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp"})
@@ -29,18 +32,9 @@ MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64 * 2**20  # 8192×8192: a scan of A4 at 600 dpi is 35 million
 MIN_SIDE = 4  # pixels; below that no digit can be told from another
 MAX_ASPECT = 100  # long side : short side
+STDIN = Path("-")
 
 _CHOICE = f"supported: {', '.join(SUPPORTED)}"
-_ORIENTATION, _BITS_PER_SAMPLE, _PHOTOMETRIC = 274, 258, 262  # tags of TIFF, the first of EXIF too
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _Result = TypeVar("_Result")
 _decoding = threading.Lock()  # warnings and standard error belong to the whole process
 
@@ -150,7 +144,8 @@ def read_grey(path: Path, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_P
     """Read one image file.
 
     Args:
-        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix.
+        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix; `-`
+            for standard input.
         max_bytes: Larger files are refused.
         max_pixels: Images with more pixels are refused from their header, before anything is decoded.
 
@@ -167,7 +162,8 @@ def read_rgb(path: Path, *, wanted_pixels: int = MAX_PIXELS) -> RgbImage:
     """Read one image file in colour.
 
     Args:
-        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix.
+        path: A regular file in one of the `SUPPORTED` formats, recognised by its first bytes, not by its suffix; `-`
+            for standard input.
         wanted_pixels: Images with more are reduced; see `decode_rgb`.
 
     Returns:
@@ -182,12 +178,14 @@ def read_rgb(path: Path, *, wanted_pixels: int = MAX_PIXELS) -> RgbImage:
 def _read_bytes(path: Path, max_bytes: int) -> bytes:
     name = display_name(path)
     try:
+        if path == STDIN:
+            return _checked(name, b"" if sys.stdin is None else sys.stdin.buffer.read(max_bytes + 1), max_bytes)
         _check_regular(name, path, os.stat(path), max_bytes)  # noqa: PTH116 -- a device is not even opened
         # Without O_NONBLOCK a FIFO that takes the file's place at this moment would hang the program.
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         with os.fdopen(os.open(path, flags), "rb") as file:
             _check_regular(name, path, os.fstat(file.fileno()), max_bytes)
-            data = file.read(max_bytes + 1)
+            return _checked(name, file.read(max_bytes + 1), max_bytes)
     except PermissionError:
         raise Failure(f"{name}: no permission to read it (change its mode or owner)") from None
     except FileNotFoundError:
@@ -201,9 +199,12 @@ def _read_bytes(path: Path, max_bytes: int) -> bytes:
         if error.errno == errno.ELOOP:
             raise Failure(f"{name}: loop of symbolic links (link to a file)") from None
         raise Failure(f"{name}: cannot be read: {error.strerror or error} (check the path)") from None
+
+
+def _checked(name: str, data: bytes, max_bytes: int) -> bytes:
     if not data:
         raise Failure(f"{name}: empty file (0 bytes; {_CHOICE})")
-    if len(data) > max_bytes:  # it grew while it was read
+    if len(data) > max_bytes:  # it grew while it was read, or is standard input
         raise Failure(f"{name}: larger than {max_bytes:,} bytes (make it smaller)")
     return data
 
@@ -319,10 +320,8 @@ def _load(name: str, kind: str, data: bytes, image: Any) -> GreyImage:
     """Decode the first frame. `image` is a Pillow image file, whose plugins add attributes that have no types."""
     if kind == "JPEG" and image.mode == "RGB":
         image.draft("L", image.size)  # the luma is stored: a quarter of the memory, no way through RGB and back
-    image, notes = _upright(name, kind, data, image)
-    grey, alpha = _grey_and_alpha(image)
-    if _is_white_on_transparent(grey, alpha, notes):
-        grey = 255 - alpha
+    image, notes = upright(name, kind, data, image)
+    grey = grey_on_paper(image, notes)
     return GreyImage(np.ascontiguousarray(grey), tuple(notes))
 
 
@@ -334,80 +333,7 @@ def _load_rgb(name: str, kind: str, data: bytes, image: Any, wanted_pixels: int)
         reduction *= 2
     if kind == "JPEG" and image.mode in ("L", "RGB") and reduction > 1:
         image.draft(image.mode, (image.width // reduction, image.height // reduction))
-    image, notes = _upright(name, kind, data, image)
-    if (drafted := round(whole / max(image.size))) < reduction and image.mode in ("L", "RGB", "RGBA", "LA"):
-        image = image.reduce(reduction // drafted)
-    if image.mode == "RGB" and not image.has_transparency_data:
-        pixels = np.asarray(image)
-    else:
-        grey, alpha = _grey_and_alpha(image)
-        if _is_white_on_transparent(grey, alpha, notes):
-            grey = 255 - alpha
-        elif image.mode != "LA" and image.has_transparency_data and not image.mode.startswith("I"):
-            paper = Image.new("RGBA", image.size, "white")
-            paper.alpha_composite(image.convert("RGBA"))
-            return RgbImage(
-                np.asarray(paper.convert("RGB")).copy(), tuple(notes), max(1, round(whole / max(paper.size)))
-            )
-        if image.mode in ("P", "CMYK", "YCbCr", "HSV"):
-            pixels = np.asarray(image.convert("RGB"))
-        else:
-            pixels = np.repeat(grey[..., None], 3, axis=2)
-    return RgbImage(np.ascontiguousarray(pixels), tuple(notes), max(1, round(whole / max(image.size))))
-
-
-def _is_white_on_transparent(grey: Any, alpha: Any, notes: list[str]) -> bool:
-    """Whether nothing but the opacity shows what was drawn; if so, a note is added."""
-    if alpha is None or not np.ptp(grey) < 16 <= np.ptp(alpha):
-        return False
-    notes.append("white on transparent: opacity taken as ink")
-    return True
-
-
-def _upright(name: str, kind: str, data: bytes, image: Any) -> tuple[Any, list[str]]:
-    """Decode the first frame whole and turn it as EXIF says; the image and what is to be noted."""
-    if image.mode in ("I", "F"):
-        raise Failure(f"{name}: 32-bit or signed samples have no known white (save it with 8 or 16 bits)")
-    notes: list[str] = []
-    if getattr(image, "is_animated", False):
-        notes.append(f"first frame of {count_frames(image, data)}")
-    orientation = image.tag_v2.get(_ORIENTATION) if kind == "TIFF" else None  # Pillow itself turns a TIFF, on load
-    image.load()
-    if (kind == "PNG" and b"IEND" not in data) or (kind == "TIFF" and lacks_pieces(image, data)):
-        raise Failure(f"{name}: truncated {kind} file (copy or save it again)")
-    if kind != "TIFF":
-        try:
-            orientation = image.getexif().get(_ORIENTATION)
-        except Exception:  # damaged metadata beside good pixels; Pillow raises almost anything here too
-            notes.append("EXIF unreadable, orientation unknown")
-        if orientation in _TURNS:
-            image = image.transpose(_TURNS[orientation])
-    if orientation in _TURNS:
-        notes.append("EXIF orientation applied")
-    return image, notes
-
-
-def _grey_and_alpha(image: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]:
-    """Grey levels on white paper `(H, W)` and, where the image has one, its opacity `(H, W)`."""
-    if image.mode.startswith("I;16"):
-        samples = np.asarray(image).astype(np.uint32)
-        tags = getattr(image, "tag_v2", {})
-        white = 4095 if tags.get(_BITS_PER_SAMPLE) == (12,) else 65535
-        if tags.get(_PHOTOMETRIC) == 0:  # white is zero; Pillow sees to that up to 8 bits only
-            samples = white - samples
-        grey = ((samples * 255 + white // 2) // white).astype(np.uint8)
-        if "transparency" not in image.info:
-            return grey, None
-        alpha = np.where(samples == image.info["transparency"], 0, 255).astype(np.uint8)
-        return np.where(alpha, grey, 255).astype(np.uint8), alpha
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        alpha = np.asarray(image.getchannel("A"))
-        paper = Image.new("RGBA", image.size, "white")
-        paper.alpha_composite(image)
-        return np.asarray(paper.convert("L")), alpha
-    if image.mode == "LAB":
-        return np.asarray(image.getchannel("L")), None
-    if image.mode not in ("1", "L", "RGB"):
-        image = image.convert("RGB")
-    return np.asarray(image.convert("L")), None
+    image, notes = upright(name, kind, data, image)
+    drafted = max(1, round(whole / max(image.size)))
+    pixels = rgb_on_paper(reduced(image, reduction // drafted), notes)
+    return RgbImage(np.ascontiguousarray(pixels), tuple(notes), max(1, round(whole / max(pixels.shape[:2]))))

@@ -45,8 +45,7 @@ def save_weights(path: Path, model: Model, origin: Mapping[str, Any]) -> None:
     """
     if path.suffix != SUFFIX:
         raise UsageError(f"{path}: a weights file ends in {SUFFIX}")
-    state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
-    data = safetensors.torch.save(state)
+    data = _weights(model)
     card = {
         "format": FORMAT,
         "network": model.name,
@@ -63,6 +62,16 @@ def save_weights(path: Path, model: Model, origin: Mapping[str, Any]) -> None:
         raise Failure(
             f"{path}: cannot be saved: {error.strerror or error} ({free_bytes(path):,} bytes free)"
         ) from error
+
+
+def weights_sha256(model: Model) -> str:
+    """Return the SHA-256 of the weights file that `save_weights` would write: a name for exactly these weights."""
+    return hashlib.sha256(_weights(model)).hexdigest()
+
+
+def _weights(model: Model) -> bytes:
+    state = {name: value.detach().cpu().contiguous() for name, value in model.network.state_dict().items()}
+    return safetensors.torch.save(state)
 
 
 def read_card(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,31 @@ def seconds_of(action: Callable[[], Any], repeats: int, warm_up: int = 1) -> lis
         start = time.perf_counter()
         action()
         times.append(time.perf_counter() - start)
+    return times
+
+
+def seconds_in_turn(actions: Mapping[str, Callable[[], Any]], rounds: int, calls: int = 1) -> dict[str, list[float]]:
+    """Time several actions in one run, taking turns, so that what else the machine does falls on all of them alike.
+
+    Args:
+        actions: what is timed, by name.
+        rounds: how often each has its turn, at least 1; one turn before the first is not timed. The order in which they
+            take turns moves on by one each round.
+        calls: how often an action is done in a turn.
+
+    Returns:
+        Wall time of each turn divided by `calls`, seconds, by name: lists of `rounds` numbers.
+    """
+    names = list(actions)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(-1, rounds):
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            action = actions[name]
+            start = time.perf_counter()
+            for _ in range(calls):
+                action()
+            if number >= 0:
+                times[name].append((time.perf_counter() - start) / calls)
     return times
 
 

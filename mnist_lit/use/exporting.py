@@ -5,7 +5,6 @@ is not left behind.
 """
 
 import importlib.util
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ if TYPE_CHECKING:  # starts torch
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2", "safetensors": ".safetensors", "int8": ".onnx"}
 CALIBRATION_IMAGES = 1_024
+MADE_BY = "python -m mnist_lit export --model RUN --output NAME.safetensors NAME.onnx"  # in every file, for its reader
 TOLERANCE = 1e-3  # of a probability; rounding alone stays below 1e-4
 
 
@@ -32,7 +32,9 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument(
         "--model", type=Path, metavar="FILE", help="run folder, .ckpt or .safetensors; left out: the bundled weights"
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="what to write")
+    parser.add_argument(
+        "--output", type=Path, required=True, nargs="+", metavar="FILE", help="what to write, each in its format"
+    )
     parser.add_argument(
         "--format", choices=tuple(SUFFIXES), help="left out: by the suffix, .onnx, .pt2 (torch) or .safetensors"
     )
@@ -42,20 +44,22 @@ def run(args: Sequence[str]) -> int:
         help="leave the filters out of the graph, which then expects filtered images",
     )
     options = parser.parse_args(args)
-    kind = _kind(options.format, options.output)
-    if kind == "safetensors" and options.without_filters:
+    kinds = {output: _kind(options.format, output) for output in options.output}
+    if options.without_filters and "safetensors" in kinds.values():
         raise UsageError("--without-filters: a .safetensors file holds no graph (leave it out)")
-    if kind in ("onnx", "int8"):
-        _need_onnx(kind)
+    for kind in kinds.values():
+        if kind in ("onnx", "int8"):
+            _need_onnx(kind)
     loaded = load_model_file(options.model)
+    loaded.origin["made_by"] = MADE_BY
     parameters = sum(parameter.numel() for parameter in loaded.model.network.parameters())
     _say("model", f"{loaded.source}: {loaded.model.name}, {parameters:,} parameters")
-    if kind == "safetensors":
-        _export_weights(loaded, options.output)
-    else:
-        _export_graph(loaded, kind, options.output, with_filters=not options.without_filters)
-    size = options.output.stat().st_size
-    _say("wrote", f"{options.output} ({size:,} bytes)")
+    for output, kind in kinds.items():
+        if kind == "safetensors":
+            _export_weights(loaded, output)
+        else:
+            _export_graph(loaded, kind, output, with_filters=not options.without_filters)
+        _say("wrote", f"{output} ({output.stat().st_size:,} bytes)")
     return 0
 
 
@@ -93,6 +97,7 @@ def _export_weights(loaded: ModelFile, output: Path) -> None:
 
 
 def _export_graph(loaded: ModelFile, kind: str, output: Path, *, with_filters: bool) -> None:
+    from mnist_lit.model.weights_file import weights_sha256
     from mnist_lit.use.graph import DigitGraph
     from mnist_lit.use.graph_filters import non_linear
 
@@ -111,6 +116,7 @@ def _export_graph(loaded: ModelFile, kind: str, output: Path, *, with_filters: b
         "contract": asdict(model.contract),
         "filters_in_graph": with_filters,
         "precision": "int8" if kind == "int8" else "float32",
+        "weights_sha256": weights_sha256(model),
         **loaded.origin,
     }
     graph = DigitGraph(model, with_filters=with_filters)
@@ -151,10 +157,10 @@ def _write_onnx(graph: Any, loaded: ModelFile, entry: dict[str, Any], chain: Fil
 
 
 def _save_onnx(proto: Any, entry: dict[str, Any], output: Path) -> None:
-    from mnist_lit.use.onnx_backend import METADATA_KEY
+    from mnist_lit.use.onnx_backend import with_entry
 
-    proto.metadata_props.add(key=METADATA_KEY, value=json.dumps(entry, ensure_ascii=False))
-    write_atomically(output, lambda file: file.write(proto.SerializeToString()))
+    data = with_entry(proto.SerializeToString(), entry)
+    write_atomically(output, lambda file: file.write(data))
 
 
 def _write_torch(graph: Any, loaded: ModelFile, entry: dict[str, Any], chain: FilterChain, output: Path) -> None:

@@ -7,18 +7,23 @@ import logging
 import warnings
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from mnist_lit.data.filters import FilterChain, Images
 from mnist_lit.model.checkpoint import Model
+from mnist_lit.model.contract import Contract
 from mnist_lit.model.networks import Normalize
 from mnist_lit.use.graph_filters import graph_filters
 from mnist_lit.use.onnx_backend import INPUT, LOGITS, METADATA_KEY, PROBABILITIES, Answers
 
 
 class DigitGraph(nn.Module):
-    """Filters, scaling, normalisation and network in one module.
+    """Filters, scaling, normalisation and network in one module, with as few steps as there can be.
+
+    The scale, and the mean where it can be, go into the first convolution; the exporter folds batch normalisation.
 
     Args:
         model: the trained network.
@@ -29,14 +34,48 @@ class DigitGraph(nn.Module):
         super().__init__()
         chain = FilterChain.parse(model.contract.filters).for_evaluation() if with_filters else FilterChain()
         self.filters = graph_filters(chain)
-        self.normalize = Normalize(model.contract.mean, model.contract.std)
         self.network = copy.deepcopy(model.network).to(memory_format=torch.contiguous_format)
         self.eval().requires_grad_(False)
+        self.normalize = _folded(model.contract, self.network)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map uint8 `(N, 1, 28, 28)` to logits and probabilities, float32 `(N, 10)` each."""
         logits = self.network(self.normalize(self.filters(images.float())))
         return logits, torch.softmax(logits, dim=1)
+
+
+class Shift(nn.Module):
+    """Take a number from every pixel.
+
+    Args:
+        offset: the number.
+    """
+
+    def __init__(self, offset: float) -> None:
+        super().__init__()
+        self.offset = offset
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map `(N, 1, 28, 28)` to the same shape."""
+        return images - self.offset
+
+
+def _folded(contract: Contract, network: nn.Module) -> nn.Module:
+    """Put the normalisation into the network's first convolution, and return what is left to do before it.
+
+    A convolution that pads its input with zeros, which stand for the mean, needs the mean taken away before it.
+    """
+    first = next(module for module in network.modules() if not list(module.children()))
+    if not isinstance(first, nn.Conv2d) or first.in_channels != 1 or first.padding_mode != "zeros":
+        return Normalize(contract.mean, contract.std)
+    mean, scale = 255.0 * contract.mean, 1.0 / (255.0 * contract.std)
+    first.weight.mul_(scale)
+    if any(first.padding):
+        return Shift(mean)
+    if first.bias is None:
+        first.bias = nn.Parameter(torch.zeros(first.out_channels), requires_grad=False)
+    first.bias.sub_(mean * first.weight.sum(dim=(1, 2, 3)))
+    return nn.Identity()
 
 
 def _example() -> tuple[tuple[Tensor], dict[str, Any]]:
@@ -99,3 +138,7 @@ class ExportedGraph:
         with torch.inference_mode():
             logits, probabilities = self._module(torch.from_numpy(images.copy())[:, None])
         return logits.numpy(), probabilities.numpy()
+
+    def probabilities(self, images: Images) -> npt.NDArray[np.float32]:
+        """Map uint8 `(N, 28, 28)`, N at least 1, to float32 `(N, 10)`."""
+        return self.answers(images)[1]

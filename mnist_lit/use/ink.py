@@ -33,22 +33,22 @@ class Piece:
     @property
     def right(self) -> int:
         """The column after its last."""
-        return self.left + self.mask.shape[1]
+        return self.left + self.width
 
     @property
     def bottom(self) -> int:
         """The row after its last."""
-        return self.top + self.mask.shape[0]
+        return self.top + self.height
 
     @property
     def width(self) -> int:
         """Pixels."""
-        return self.mask.shape[1]
+        return int(self.mask.shape[1])
 
     @property
     def height(self) -> int:
         """Pixels."""
-        return self.mask.shape[0]
+        return int(self.mask.shape[0])
 
     @property
     def area(self) -> int:
@@ -66,10 +66,10 @@ def ink_mask(ink: InkMap, reach: int) -> Bytes:
     Returns:
         uint8 `(H, W)`, 1 for ink.
     """
-    smooth = cv2.GaussianBlur(ink.ink, (0, 0), max(0.6, 0.018 * reach))
+    smooth = np.asarray(cv2.GaussianBlur(ink.ink, (0, 0), max(0.6, 0.018 * reach)), np.uint8)
     nearby = _strongest_nearby(smooth, reach)
     floor = max(_NOISES * ink.noise, _FLOOR, _PAGE_SHARE * usual_darkness(smooth, ink.noise))
-    return (smooth > np.maximum(_RELATIVE * nearby, floor)).astype(np.uint8)
+    return np.asarray(smooth > np.maximum(_RELATIVE * nearby, floor), np.uint8)
 
 
 def usual_darkness(ink: Bytes, noise: float) -> float:
@@ -88,8 +88,8 @@ def _strongest_nearby(smooth: Bytes, reach: int) -> Floats:
     block = cv2.dilate(smooth, np.ones((factor, factor), np.uint8))[factor // 2 :: factor, factor // 2 :: factor]
     side = max(3, (reach // factor) | 1)
     wide = cv2.dilate(np.ascontiguousarray(block), np.ones((side, side), np.uint8)).astype(np.float32)
-    wide = cv2.blur(wide, (side, side))
-    return np.asarray(cv2.resize(wide, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    mean = cv2.blur(wide, (side, side))
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def find_pieces(ink: InkMap, mask: Bytes, min_height: int) -> list[Piece]:

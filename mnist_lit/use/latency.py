@@ -18,7 +18,7 @@ def median_latency(ways: Mapping[str, Callable[[], object]], calls: int = 500) -
         The median time of a call in milliseconds, by name.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
-    with _one_torch_thread():
+    with one_torch_thread():
         for call in range(-(calls // 10), calls):
             for name, way in ways.items():
                 start = time.perf_counter()
@@ -29,7 +29,7 @@ def median_latency(ways: Mapping[str, Callable[[], object]], calls: int = 500) -
 
 
 @contextmanager
-def _one_torch_thread() -> Iterator[None]:
+def one_torch_thread() -> Iterator[None]:
     """Keep PyTorch, where it is in use, on one thread; ONNX Runtime's backend always is."""
     torch = sys.modules.get("torch")
     if torch is None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # starts torch
     from mnist_lit.model.checkpoint import Model
 
 BUNDLED = Path(__file__).parent / "weights" / "digits.safetensors"
+BUNDLED_GRAPH = BUNDLED.with_suffix(".onnx")  # the same network for ONNX Runtime, made by the same `export`
 BUNDLED_NAME = "bundled weights"
 CHECKPOINT, WEIGHTS, ONNX = ".ckpt", ".safetensors", ".onnx"
 _SCORES = ("n", "errors", "acc", "loss", "ece")

@@ -1,5 +1,10 @@
-"""The ONNX Runtime backend of a recogniser, for files that `export` wrote. PyTorch is not needed."""
+"""The ONNX Runtime backend of a recogniser, for files that `export` wrote. PyTorch is not needed.
 
+A file is the graph and, after it, metadata with one entry of plain data: the network's name, the contract, where the
+weights come from, and how many bytes the graph has with which SHA-256, so that damage is noticed.
+"""
+
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -19,7 +24,16 @@ Answers: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Logits and probabilities, `(N, 10)` each."""
 
 MAX_BYTES = 2**30
-INSTALL = "pip install 'mnist_lit[export]'"
+INSTALL = "pip install onnxruntime"
+
+
+def has_onnx_runtime() -> bool:
+    """Tell whether ONNX Runtime can be used; there are systems without a wheel of it."""
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 class OnnxBackend:
@@ -41,26 +55,52 @@ class OnnxBackend:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # fatal: what goes wrong is raised, and told in one line
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # never the runtime's own binary format
         # A graph may name other files for its weights, and would get any below the current folder: there are none here.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+        self._what = what
         try:
-            self.session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+            # Without its fallback, which prints to standard output and tries the same again.
+            self.session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
         except Exception as error:  # the runtime's own errors share no base class
             raise Failure(f"model corrupt: {what}") from error
 
     def probabilities(self, images: Images) -> npt.NDArray[np.float32]:
         """Map uint8 `(N, 28, 28)`, N at least 1, to float32 `(N, 10)`."""
-        answers: npt.NDArray[np.float32] = self.session.run([PROBABILITIES], {INPUT: images[:, None]})[0]
+        answers: npt.NDArray[np.float32] = self._run([PROBABILITIES], images)[0]
         return answers
 
     def answers(self, images: Images) -> Answers:
         """Map uint8 `(N, 28, 28)`, N at least 1, to logits and probabilities, float32 `(N, 10)` each."""
-        logits, probabilities = self.session.run([LOGITS, PROBABILITIES], {INPUT: images[:, None]})
+        logits, probabilities = self._run([LOGITS, PROBABILITIES], images)
         return logits, probabilities
 
     def attention(self, image: Images) -> npt.NDArray[np.float32]:
         """Raise `Failure`: attention needs gradients, which the runtime has not."""
         raise Failure("attention: an ONNX model cannot tell where it looked (give a .ckpt or .safetensors file)")
+
+    def _run(self, outputs: list[str], images: Images) -> Any:
+        try:
+            return self.session.run(outputs, {INPUT: images[:, None]})
+        except Exception as error:  # as above
+            raise Failure(f"model corrupt: {self._what} (it fails while it runs)") from error
+
+
+def with_entry(graph: bytes, entry: dict[str, Any]) -> bytes:
+    """Return the content of an ONNX file: a graph, and metadata with `entry` after it.
+
+    Args:
+        graph: a serialised `onnx.ModelProto` without metadata; in protobuf, joining two messages merges them.
+        entry: plain data.
+    """
+    import onnx
+
+    sealed = {**entry, "graph_bytes": len(graph), "graph_sha256": hashlib.sha256(graph).hexdigest()}
+    end = onnx.ModelProto()
+    end.metadata_props.add(key=METADATA_KEY, value=json.dumps(sealed, ensure_ascii=False))
+    return graph + bytes(end.SerializeToString())
 
 
 def load_onnx(path: Path) -> tuple[OnnxBackend, dict[str, Any], Contract]:
@@ -87,8 +127,29 @@ def load_onnx(path: Path) -> tuple[OnnxBackend, dict[str, Any], Contract]:
         raise UsageError(f"{path}: not an export of mnist_lit (no usable preprocessing contract in it)") from error
     if version != FORMAT:
         raise UsageError(f"{path}: format {version} found, {FORMAT} expected (made by another version)")
-    inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
-    outputs = [(one.name, one.shape[1:]) for one in session.get_outputs()]
-    if inputs != [(INPUT, "tensor(uint8)", [1, 28, 28])] or outputs != [(LOGITS, [10]), (PROBABILITIES, [10])]:
+    _check_graph(path, data, entry)
+    try:
+        inputs = [(one.name, one.type, one.shape[1:]) for one in session.get_inputs()]
+        outputs = [(one.name, one.type, one.shape[1:]) for one in session.get_outputs()]
+    except ValueError as error:  # a name that is no UTF-8
+        raise Failure(f"model corrupt: {path}") from error
+    expected = [(name, "tensor(float)", [10]) for name in (LOGITS, PROBABILITIES)]
+    if inputs != [(INPUT, "tensor(uint8)", [1, 28, 28])] or outputs != expected:
         raise UsageError(f"{path}: not an export of mnist_lit (images in, logits and probabilities out are expected)")
+    for answers in backend.answers(np.array([0, 255], np.uint8)[:, None, None].repeat(28, 1).repeat(28, 2)):
+        if answers.shape != (2, 10) or not np.isfinite(answers).all():
+            raise Failure(f"model corrupt: {path} (its answers are not finite)")
     return backend, entry, contract
+
+
+def _check_graph(path: Path, data: bytes, entry: dict[str, Any]) -> None:
+    """Refuse a graph that is not the one that was exported, where the entry tells which that was."""
+    expected, length = entry.get("graph_sha256"), entry.get("graph_bytes")
+    if expected is None or not isinstance(length, int):
+        return
+    found = hashlib.sha256(data[:length]).hexdigest()
+    if found != expected:
+        raise Failure(
+            f"model corrupt: {path}: not the graph that was exported: SHA-256 {expected} expected, {found} found "
+            "(copy or export it again)"
+        )

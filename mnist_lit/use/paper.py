@@ -134,21 +134,22 @@ def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
     if sheet is None and (polarity := _polarity_of_border(small)) is not None:
         return polarity
     levels = np.log(small.astype(np.float32) + 20)
-    levels = cv2.GaussianBlur(levels, (3, 3), 0)
+    levels = np.asarray(cv2.GaussianBlur(levels, (3, 3), 0), np.float32)
     kept = np.ones(levels.shape, np.float32)
     if sheet is not None:
         inside = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        kept = cv2.resize(inside.astype(np.float32), levels.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        size = (levels.shape[1], levels.shape[0])
+        kept = np.asarray(cv2.resize(inside.astype(np.float32), size, interpolation=cv2.INTER_LINEAR), np.float32)
     contrast, dark, light = [], [], []
     for side in (5, 9, 17, 33, 65, 129):
         if side > 5 and side > 0.6 * min(levels.shape):
             break
         factor = min(1.0, 9 / side)
         view = levels if factor > 0.5 else np.asarray(resized(levels, factor), np.float32)
-        inside = cv2.resize(kept, view.shape[::-1], interpolation=cv2.INTER_AREA) > 0.99
+        counts = cv2.resize(kept, (view.shape[1], view.shape[0]), interpolation=cv2.INTER_AREA) > 0.99
         square = np.ones((min(side, 9 if factor < 0.5 else side),) * 2, np.uint8)
-        below = (cv2.morphologyEx(view, cv2.MORPH_CLOSE, square) - view) * inside
-        above = (view - cv2.morphologyEx(view, cv2.MORPH_OPEN, square)) * inside
+        below = (cv2.morphologyEx(view, cv2.MORPH_CLOSE, square) - view) * counts
+        above = (view - cv2.morphologyEx(view, cv2.MORPH_OPEN, square)) * counts
         contrast.append(max(float(np.percentile(below, 99.5)), float(np.percentile(above, 99.5))))
         dark.append(float((below**2).mean()))
         light.append(float((above**2).mean()))
@@ -186,15 +187,16 @@ def _densities(image: Bytes, reach: int) -> Floats:
     """Optical density per channel `(H, W, C)`, 0 in the middle of paper's noise."""
     logarithm = np.log(np.arange(256) + _DARK).astype(np.float32)
     paper = _background(image, reach)
-    density = cv2.LUT(paper, logarithm) - cv2.LUT(cv2.GaussianBlur(image, (3, 3), 0), logarithm)
-    density = density.reshape(image.shape)
+    smooth = cv2.GaussianBlur(image, (3, 3), 0)
+    density: Floats = (cv2.LUT(paper, logarithm) - cv2.LUT(smooth, logarithm)).reshape(image.shape)
+    height, width, channels = image.shape
     step = max(1, reach // 8)
-    for channel in range(density.shape[2]):
+    for channel in range(channels):
         # The closing follows the noise's peaks, and smudges are wider than strokes: what is usual nearby is paper.
         plane = density[:, :, channel]
         levels = np.clip(plane * UNIT, 0, 255).astype(np.uint8)[step // 2 :: step, step // 2 :: step]
         usual = cv2.medianBlur(np.ascontiguousarray(levels), 25)
-        plane -= cv2.resize(usual.astype(np.float32) / UNIT, plane.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        plane -= cv2.resize(usual.astype(np.float32) / UNIT, (width, height), interpolation=cv2.INTER_LINEAR)
     return density
 
 
@@ -322,9 +324,9 @@ def map_ink(
     ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
     inside = None
     if sheet is not None:
-        inside = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        inside = cv2.resize(inside, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST)
-        inside = np.asarray(cv2.warpAffine(inside, matrix, size, flags=cv2.INTER_NEAREST), np.uint8)
+        eroded = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        eroded = cv2.resize(eroded, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST)
+        inside = np.asarray(cv2.warpAffine(eroded, matrix, size, flags=cv2.INTER_NEAREST), np.uint8)
     to_image = np.asarray(cv2.invertAffineTransform(matrix), np.float64) / scale
     return InkMap(ink, noise * 255, to_image, angle, inside)
 

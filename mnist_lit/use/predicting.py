@@ -1,6 +1,6 @@
 """`python -m mnist_lit predict` without a checkpoint to score: one digit per image file -> `predictions.csv`.
 
-It needs neither Lightning nor, with an `.onnx` model, PyTorch, so that it answers at once.
+It needs neither Lightning nor, with the bundled network or an `.onnx` model, PyTorch, so that it answers at once.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from mnist_lit.use.recognizer import load_recognizer
 def run(args: Sequence[str]) -> int:
     """Run the command."""
     parser = ArgumentParser("predict", "Read one digit per image file and write predictions.csv.")
-    parser.add_argument("images", nargs="*", type=Path, metavar="IMAGES", help="image files, and folders of them")
+    parser.add_argument(
+        "images", nargs="*", type=Path, metavar="IMAGES", help="image files, folders of them, - for standard input"
+    )
     parser.add_argument(
         "--data.images", dest="more", action="append", default=[], type=Path, metavar="IMAGES", help="the same"
     )

@@ -112,8 +112,8 @@ def _box(pieces: tuple[Piece, ...], to_image: Matrix, size: tuple[int, int]) -> 
     corners = []
     for piece in pieces:
         ys, xs = np.nonzero(piece.mask)
-        points = np.stack([xs, ys], axis=1).astype(np.int32)
-        hull = cv2.convexHull(points)[:, 0].astype(np.float64) + np.array([piece.left, piece.top])
+        hull = cv2.convexHull(np.stack([xs, ys], axis=1).astype(np.int32))[:, 0].astype(np.float64)
+        hull += np.array([piece.left, piece.top])
         corners.append((hull[:, None] + np.array([[0, 0], [1, 0], [1, 1], [0, 1]])).reshape(-1, 2))
     points = np.concatenate(corners) @ to_image[:, :2].T + to_image[:, 2]
     low, high = np.floor(points.min(axis=0) + 0.5), np.ceil(points.max(axis=0) - 0.5)

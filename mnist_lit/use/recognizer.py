@@ -1,7 +1,7 @@
 """A trained network with its preprocessing, ready to answer: raw digits in, probabilities out.
 
-Two backends do the arithmetic: PyTorch for run folders, checkpoints and weights files, ONNX Runtime for `.onnx` files;
-the second starts without PyTorch.
+Two backends do the arithmetic: PyTorch for run folders, checkpoints and weights files, ONNX Runtime for `.onnx` files
+and the bundled network. The second starts without PyTorch, in a fraction of its time and memory.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from mnist_lit.data.filters import FilterChain, Images
 from mnist_lit.data.sources import class_names
 from mnist_lit.model.contract import Contract
-from mnist_lit.use.model_files import ONNX, find_model, load_model_file
+from mnist_lit.use.model_files import BUNDLED_GRAPH, BUNDLED_NAME, ONNX, find_model, load_model_file
+from mnist_lit.use.onnx_backend import has_onnx_runtime, load_onnx
 
 SIZE = 28
 CHUNK = 128  # images at once: what is in memory on the way stays below 20 MB
@@ -104,23 +105,54 @@ class Recognizer:
         return self.backend.attention(self.chain(image[None])[0])
 
 
+class BundledBackend:
+    """The bundled network: ONNX Runtime answers; PyTorch, started when first asked, shows where it looked.
+
+    Args:
+        graph: the backend that answers.
+    """
+
+    def __init__(self, graph: Backend) -> None:
+        self._graph = graph
+
+    def probabilities(self, images: Images) -> npt.NDArray[np.float32]:
+        """Map uint8 `(N, 28, 28)`, N at least 1, to float32 `(N, 10)`."""
+        return self._graph.probabilities(images)
+
+    def attention(self, image: Images) -> npt.NDArray[np.float32]:
+        """Map a filtered image, uint8 `(28, 28)`, to float32 `(28, 28)` in [0, 1]."""
+        return self._with_gradients.attention(image)
+
+    @cached_property
+    def _with_gradients(self) -> Backend:
+        from mnist_lit.use.torch_backend import TorchBackend
+
+        return TorchBackend(load_model_file(None).model)
+
+
 def load_recognizer(path: Path | None = None) -> Recognizer:
     """Load a trained network with its preprocessing.
 
     Args:
-        path: a run folder, a `.ckpt`, `.safetensors` or `.onnx` file; None for the weights that come with the package.
+        path: a run folder, a `.ckpt`, `.safetensors` or `.onnx` file; None for the network that comes with the package
+            (by PyTorch where there is no ONNX Runtime).
 
     Raises:
         UsageError: the file is missing, is a URL, is not a model of this project, or does not fit its network.
         Failure: the file is damaged, or its runtime is not installed.
     """
-    file = find_model(path)
+    bundled = path is None and has_onnx_runtime()
+    file = BUNDLED_GRAPH if bundled else find_model(path)
     if file.suffix == ONNX:
-        from mnist_lit.use.onnx_backend import load_onnx
-
-        backend, entry, contract = load_onnx(file)
-        inside, dataset = entry.get("filters_in_graph") is True, str(entry.get("dataset", "mnist"))
-        return Recognizer(str(file), str(entry["network"]), contract, backend, inside, dataset)
+        graph, entry, contract = load_onnx(file)
+        return Recognizer(
+            BUNDLED_NAME if bundled else str(file),
+            str(entry["network"]),
+            contract,
+            BundledBackend(graph) if bundled else graph,
+            filters_inside=entry.get("filters_in_graph") is True,
+            dataset=str(entry.get("dataset", "mnist")),
+        )
     from mnist_lit.use.torch_backend import TorchBackend
 
     loaded = load_model_file(path)

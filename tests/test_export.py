@@ -12,7 +12,8 @@ from small_models import graph_entry, small_model, write_checkpoint, write_graph
 from mnist_lit.data import idx
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.errors import Failure, UsageError
-from mnist_lit.model.networks import NETWORK_NAMES, build_network
+from mnist_lit.model.checkpoint import Contract, Model
+from mnist_lit.model.networks import NETWORK_NAMES, Normalize, build_network
 from mnist_lit.use import exporting
 from mnist_lit.use.agreement import compare
 from mnist_lit.use.exporting import run
@@ -159,7 +160,59 @@ def test_bundled_weights_agree_on_all_test_images(tmp_path, capsys):
     assert np.mean(load_recognizer(path).probabilities(test.images).argmax(axis=1) == test.labels) > 0.99
 
 
+@pytest.mark.parametrize("network", NETWORK_NAMES)
+@pytest.mark.parametrize("filters", ["none", "box"])
+def test_normalisation_is_folded_without_changing_an_answer(network, filters, digits):
+    torch.manual_seed(0)
+    contract = Contract(filters, 0.13, 0.31)
+    model = Model(build_network(network).eval(), network, contract)
+    before = {name: value.clone() for name, value in model.network.state_dict().items()}
+    graph = DigitGraph(model, with_filters=True)
+    assert not isinstance(graph.normalize, Normalize)
+    filtered = torch.from_numpy(FilterChain.parse(filters)(digits[:8]).copy())[:, None]
+    with torch.no_grad():
+        expected = model.network(Normalize(0.13, 0.31)(filtered))
+        found, _ = graph(torch.from_numpy(digits[:8].copy())[:, None])
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    assert all(torch.equal(value, before[name]) for name, value in model.network.state_dict().items())
+
+
+def test_network_that_does_not_begin_with_a_convolution_keeps_its_normalisation(digits):
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    model = Model(network.eval(), "linear", Contract("none", 0.13, 0.31))
+    graph = DigitGraph(model, with_filters=True)
+    images = torch.from_numpy(digits[:3].copy())[:, None]
+    torch.testing.assert_close(graph(images)[0], network(Normalize(0.13, 0.31)(images)))
+
+
+def test_graph_holds_no_normalisation_and_no_batch_normalisation():
+    for network, before in (("reference", ["Cast"]), ("strided", ["Cast", "Sub"])):
+        model = Model(build_network(network).eval(), network, Contract("none", 0.13, 0.31))
+        kinds = [node.op_type for node in onnx_model(DigitGraph(model, with_filters=True)).graph.node]
+        assert kinds[: kinds.index("Conv")] == before
+        assert not {"BatchNormalization", "Div", "Mul"} & set(kinds)
+
+
 # ---------------------------------------------------------------------- the other formats
+
+
+def test_weights_and_graph_come_of_one_command_and_name_each_other(tmp_path, few_images, digits, capsys):
+    source = checkpoint(tmp_path, "none", data={"dataset": "mnist"})
+    weights, graph = tmp_path / "x.safetensors", tmp_path / "x.onnx"
+    assert run(["--model", str(source), "--output", str(weights), str(graph)]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.startswith("wrote")] == [
+        str(weights),
+        str(graph),
+    ]
+    card = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))
+    proto = onnx.load(graph)
+    entry = json.loads({one.key: one.value for one in proto.metadata_props}[METADATA_KEY])
+    assert entry["weights_sha256"] == card["sha256"]
+    assert entry["made_by"] == card["made_by"]
+    assert "--output NAME.safetensors NAME.onnx" in card["made_by"]
+    np.testing.assert_allclose(
+        load_recognizer(graph).probabilities(digits), load_recognizer(weights).probabilities(digits), atol=1e-5
+    )
 
 
 def test_safetensors_hold_the_same_network_and_a_card(tmp_path, digits):
@@ -224,6 +277,8 @@ def test_int8_of_a_network_for_other_images_is_refused(tmp_path):
         (["--output", "x.pt2", "--format", "onnx"], r"onnx is written to a file that ends in \.onnx"),
         (["--output", "x.onnx", "--format", "tflite"], "--format"),
         (["--output", "x.safetensors", "--without-filters"], "holds no graph"),
+        (["--output", "x.onnx", "x.safetensors", "--without-filters"], "holds no graph"),
+        (["--output", "x.onnx", "x.bin"], "x.bin: unknown suffix"),
         (["--output", "x.onnx", "--model", "none.ckpt"], "none.ckpt: no such model"),
         (["--output", "."], "a folder"),
         (["--output", "x.onnx", "--more"], "--more"),

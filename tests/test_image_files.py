@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from bad_files import png_of_zeros
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import EpsImagePlugin, Image, ImageCms, ImageFile, TiffImagePlugin
@@ -418,15 +419,6 @@ def test_sparse_giant_is_refused_unread(tmp_path):
         file.truncate(2**31)
     with pytest.raises(Failure, match="more than the 67,108,864 allowed"):
         read_grey(path)
-
-
-def png_of_zeros(side):
-    """A 1-bit PNG, side × side: tens of KiB for 20000."""
-    squeeze = zlib.compressobj(9)
-    row = bytes(1 + (side + 7) // 8)
-    body = b"".join(squeeze.compress(row * 100) for _ in range(side // 100)) + squeeze.flush()
-    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", body) + png_chunk(b"IEND", b"")
 
 
 def bombs():

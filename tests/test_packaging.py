@@ -20,7 +20,8 @@ HOME = re.compile(r"(?<![\w.~}])/(?:home|Users|root|work|mnt|workspace)/\w|\b[A-
 def dependency_lines() -> list[str]:
     """Return the lines of `dependencies` and of the optional ones."""
     text = PYPROJECT.split("\ndependencies = [", 1)[1].split("\n[project.scripts]", 1)[0]
-    return [line.strip() for line in text.splitlines() if line.strip().startswith('"')]
+    lines = [line.strip() for line in text.splitlines() if line.strip().startswith('"')]
+    return [line for line in lines if not line.startswith('"mnist_lit[')]  # an extra that takes in other extras
 
 
 def tracked() -> list[Path]:
@@ -56,6 +57,13 @@ def test_tensorboard_works_with_the_setuptools_of_today():
 
 def test_opencv_is_the_one_that_needs_no_display():
     assert re.findall(r'"(opencv[\w-]*)', PYPROJECT) == ["opencv-python-headless"]
+
+
+def test_what_runs_the_bundled_network_is_no_extra_and_what_writes_graphs_is():
+    core, extras = PYPROJECT.split("[project.optional-dependencies]", 1)
+    assert '"onnxruntime>=' in core
+    assert '"onnxruntime>=' not in extras
+    assert [name for name in ("onnx", "onnxscript") if f'"{name}>=' in core] == []
 
 
 def test_every_warning_that_is_let_pass_has_its_reason():
@@ -108,5 +116,6 @@ def test_wheel_holds_package_types_data_and_licences(tmp_path):
             path = f"mnist_lit/data/bundled/{name}"
             assert archive.read(path) == (ROOT / path).read_bytes()
     assert {"mnist_lit/cli.py", "mnist_lit/py.typed"} <= set(names)
+    assert {f"mnist_lit/use/weights/digits.{kind}" for kind in ("json", "onnx", "safetensors")} <= set(names)
     assert {"LICENSE", "LICENSE.md"} <= {Path(name).name for name in names if "licenses/" in name}
     assert not [name for name in names if name.startswith(("tests/", "lightning_logs/")) or "__pycache__" in name]

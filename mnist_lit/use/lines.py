@@ -10,6 +10,7 @@ from mnist_lit.use.ink import Piece
 _BIG = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
 _TALLEST, _WIDEST = 2.6, 9.0  # of the usual digit height: what is larger is no writing
 _STRAY = 0.62  # of a digit's height: how far above or below a line its digits may stand
+_FAINT, _LONELY = 0.3, 0.5  # of the usual darkness: what is fainter is print from the back; a few pieces by themselves
 _REACH = 0.35  # of a digit's height: how far a loose part may lie from its digit
 
 
@@ -20,10 +21,12 @@ class TextLine:
     Attributes:
         pieces: from the left; digits, several that touch, and loose parts.
         height: usual height of its digits, pixels.
+        darkness: usual darkness of its digits, in the ink map's levels.
     """
 
     pieces: tuple[Piece, ...]
     height: float
+    darkness: float
 
 
 def _middle(piece: Piece) -> tuple[float, float]:
@@ -42,12 +45,15 @@ def find_lines(pieces: Sequence[Piece], height: float, shape: tuple[int, int]) -
     if not big:
         return []
     usual = float(np.median([piece.darkness for piece in big]))
-    big = [piece for piece in big if piece.darkness > 0.3 * usual]
+    big = [piece for piece in big if piece.darkness > _FAINT * usual]
     slope = _usual_slope(big, height)
     rows = _rows(big, height, slope)
+    rows = [row for row in rows if len(row) > 2 or max(piece.darkness for piece in row) > _LONELY * usual]
+    if not rows:
+        return []
     small = [piece for piece in pieces if max(piece.width, piece.height) < 1.2 * height]
     taken = {id(piece) for piece in big}
-    small = [piece for piece in small if id(piece) not in taken and piece.darkness > 0.25 * usual]
+    small = [piece for piece in small if id(piece) not in taken and piece.darkness > _FAINT * usual]
     parts: list[list[Piece]] = [[] for _ in rows]
     for piece in small:
         distances = [_distance(piece, row) for row in rows]
@@ -58,7 +64,7 @@ def find_lines(pieces: Sequence[Piece], height: float, shape: tuple[int, int]) -
     for row, loose in zip(rows, parts, strict=True):
         own = float(np.median([piece.height for piece in row]))
         ordered = sorted([*row, *loose], key=lambda piece: _middle(piece)[0])
-        lines.append(TextLine(tuple(ordered), own))
+        lines.append(TextLine(tuple(ordered), own, float(np.median([piece.darkness for piece in row]))))
     return sorted(lines, key=lambda line: _level(line, slope))
 
 

@@ -7,6 +7,7 @@ weights come from, and how many bytes the graph has with which SHA-256, so that 
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -25,6 +26,9 @@ Answers: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 MAX_BYTES = 2**30
 INSTALL = "pip install onnxruntime"
+# A tensor that names another file has an entry with this key, in any way that protobuf can write it. The runtime up to
+# 1.23 would follow it anywhere.
+_OTHER_FILE = re.compile(rb"(?:\x0a|\x8a\x80*\x00)(?:\x08|\x88\x80*\x00)location")
 
 
 def has_onnx_runtime() -> bool:
@@ -44,7 +48,7 @@ class OnnxBackend:
         what: what the file is called, for messages.
 
     Raises:
-        Failure: ONNX Runtime is not installed, or refuses the file.
+        Failure: ONNX Runtime is not installed, or refuses the file; or its weights are in another file.
     """
 
     def __init__(self, data: bytes, what: str) -> None:
@@ -52,11 +56,13 @@ class OnnxBackend:
             import onnxruntime
         except ImportError as error:
             raise Failure(f"{what}: ONNX Runtime is not installed ({INSTALL})") from error
+        if _OTHER_FILE.search(data):
+            raise Failure(f"{what}: refused: it names another file for its weights (export it into one file)")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4  # fatal: what goes wrong is raised, and told in one line
         options.add_session_config_entry("session.load_model_format", "ONNX")  # never the runtime's own binary format
-        # A graph may name other files for its weights, and would get any below the current folder: there are none here.
+        # Nor would it find one: what is not refused above is looked for where there is nothing.
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
         self._what = what
         try:

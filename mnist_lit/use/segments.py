@@ -1,7 +1,10 @@
 """Which ink is one digit: lines of pieces in, digits out, by what the recognizer makes of every possible grouping.
 
 Pieces that may be several digits are cut where little ink is crossed; then neighbouring parts are grouped in every
-plausible way, all groups are recognized in one batch, and each line takes the grouping with the best score.
+plausible way, all groups are recognized in one batch, and each line takes the grouping with the best score. What a
+group scores is a weighted sum of what speaks for and against it; the weights make the true grouping of generated lines
+of MNIST's validation digits most likely among all groupings (a semi-Markov conditional random field, Sarawagi and
+Cohen 2004).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,31 +14,49 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.data.digit_image import place_digit
+from mnist_lit.use.cutting import cut, render, stroke_length
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 from mnist_lit.use.paper import Bytes, Floats
 
 _MAX_PARTS = 5  # of one digit
-_CUTS = 4.0  # cuts that are tried, per digit height of a piece's width
-_LEAST = -3.2  # groups that are less plausible by their shape alone are not even recognized
+_LEAST = -99.0  # groups that are less plausible by their shape alone are not even recognized
 
-# Natural logarithm of width : height of the digits 0 to 9 among the 55,000 training images of MNIST.
+# Shapes of the digits 0 to 9 among the 55,000 training images of MNIST, as natural logarithms, mean and standard
+# deviation: width : height; length of the strokes : height (see `stroke_length`), which tells one digit from two.
 _ASPECT_MEAN = np.array([-0.107, -0.944, -0.074, -0.241, -0.248, -0.078, -0.333, -0.270, -0.288, -0.403], np.float32)
 _ASPECT_SD = np.array([0.200, 0.464, 0.221, 0.214, 0.216, 0.263, 0.219, 0.218, 0.224, 0.207], np.float32)
+_LENGTH_MEAN = np.array([0.837, 0.044, 0.719, 0.695, 0.556, 0.729, 0.617, 0.480, 0.763, 0.587], np.float32)
+_LENGTH_SD = np.array([0.117, 0.101, 0.162, 0.162, 0.118, 0.162, 0.186, 0.128, 0.148, 0.138], np.float32)
 
-# What speaks for or against a group, in units of log probability; set by random search on generated pages of training
-# digits.
-_DIGIT = 0.8  # for every digit: one wide digit is no better than two narrow ones
-_ASPECT = 0.26  # against an unusual width, per half squared standard deviation
-_TALL = 2.9  # against an unusual height, per squared logarithm
-_JOIN = 0.7  # against joining pieces that do not touch
-_JOIN_LARGE = 1.1  # the same, per digit height by which the smaller of them exceeds a bar or a dot
-_GAP = 2.0  # the same, per digit height of clear space between them; overlap speaks for it
-_CUT = 0.55  # against a cut
-_CROSSED = 0.36  # the same, per stroke width of ink that it crosses
-_SHARED = 1.3  # against a digit that stands above or below its neighbour, per share of the width
-_SKIP, _SKIP_SIZE = 1.0, 1.2  # against taking a part for a speck, and per digit height of its size
+# What speaks for or against a group, see `_measures`, in units of log probability.
+_WEIGHTS = np.array(
+    [
+        0.19,  # every digit: one wide digit is no better than two narrow ones
+        -1.2,  # taller than usual on the line, per squared logarithm
+        -1.2,  # smaller than usual
+        -0.06,  # every piece joined to another that it does not touch
+        -1.75,  # the same, per digit height by which the smaller side exceeds a bar or a dot
+        -1.75,  # per digit height of clear space between them, across
+        1.75,  # per digit height that they overlap, across
+        0.0,  # per digit height between their ink, in any direction
+        -0.22,  # a cut
+        -0.09,  # per stroke width of ink that it crosses
+        -0.04,  # per stroke that it crosses beyond the first
+        -0.2,  # standing above or below the neighbour, per share of the width
+        0.0,  # made of small parts only, per digit height that the tallest is below 0.6
+        0.0,  # fainter than the line, per share of its darkness below 0.8
+        0.0,  # a cut inside, per cut
+    ],
+    np.float32,
+)
+_NET = 1.0  # per log probability of an answer
+_ANSWERS = np.zeros(10, np.float32)  # an answer: narrow ones come of many things
+_WIDE, _NARROW = -0.10, 0.0  # a width that is unusual for the answer, per half squared standard deviation
+_LONG, _SHORT = -0.09, -0.0144  # strokes that are unusual for the answer, the same beyond `_NEAR`
+_NEAR = 0.6
+_SKIP = np.array([-0.5, -0.03, 0.0, 0.0], np.float32)  # what is no digit: see `_skip_measures`
+_LARGEST_SPECK = 0.45  # digit heights
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +67,13 @@ class Part:
         piece: the ink.
         parent: index of the piece it was cut from.
         cut: ink crossed by the cut at its right, in stroke widths; 0 where the piece ends there.
+        strokes: how many strokes that cut crosses.
     """
 
     piece: Piece
     parent: int
     cut: float
+    strokes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +92,7 @@ class Segment:
 
 
 @dataclass(frozen=True, eq=False)
-class _Group:
+class Group:
     """Neighbouring parts that may be one digit.
 
     Attributes:
@@ -78,11 +101,7 @@ class _Group:
         last: index of the last part.
         pieces: their ink.
         aspect: natural logarithm of width : height.
-        tall: natural logarithm of height : usual height on the line.
-        joins: for every part that belongs to no piece of an earlier one: its gap to them, and the size of the smaller
-            side, both in digit heights.
-        cut: ink crossed by the cut that ends the group, in stroke widths; None where it ends with its piece.
-        shared: how much of its width overlaps with the next part, where that is another piece.
+        measures: float32 `(15,)`, what `_WEIGHTS` weighs.
     """
 
     line: int
@@ -90,131 +109,7 @@ class _Group:
     last: int
     pieces: tuple[Piece, ...]
     aspect: float
-    tall: float
-    joins: tuple[tuple[float, float], ...]
-    cut: float | None
-    shared: float
-
-
-def stroke_width(piece: Piece) -> float:
-    """Pixels: four times the mean distance of its ink from the edge."""
-    padded = np.pad(piece.mask.astype(np.uint8), 1)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, 3)
-    return max(1.0, 4 * float(distance[padded > 0].mean()) - 1)
-
-
-def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float]]:
-    """Cut a piece from top to bottom wherever that crosses little ink.
-
-    Args:
-        piece: the piece.
-        ink: uint8 `(H, W)`, the ink map.
-        height: of the line's digits, pixels.
-
-    Returns:
-        The parts from the left, each with the ink crossed by the cut at its right, in stroke widths (0 for the last).
-    """
-    whole = [(piece, 0.0)]
-    if piece.width < 0.5 * height or piece.height < 0.4 * height:
-        return whole
-    window = ink[piece.top : piece.bottom, piece.left : piece.right]
-    cost = np.where(piece.mask, np.minimum(window / max(piece.darkness, 1.0), 1.0), 0.0).astype(np.float32)
-    step = max(2, round(0.07 * height))
-    starts = np.arange(step, piece.width - step + 1, step)
-    if len(starts) == 0:
-        return whole
-    paths, inked = _seams(cost, starts, max(2, round(0.2 * height)))
-    width = stroke_width(piece)
-    crossed = inked / width
-    most = max(1, round(_CUTS * piece.width / height)) if piece.width > 0.6 * height else 1
-    chosen: list[int] = []
-    for seam in np.argsort(crossed):
-        if crossed[seam] > 2.6 or len(chosen) == most:
-            break
-        if all(np.abs(paths[seam] - paths[other]).mean() > 0.12 * height for other in chosen):
-            chosen.append(int(seam))
-    chosen.sort(key=lambda seam: float(paths[seam].mean()))
-    columns = np.arange(piece.width)
-    number = np.zeros(piece.mask.shape, np.int32)
-    for seam in chosen:
-        number += columns[None] >= paths[seam][:, None]
-    parts: list[tuple[Piece, float]] = []
-    for part in range(len(chosen) + 1):
-        mask = piece.mask & (number == part)
-        if mask.sum() < 0.5 * width * width:
-            continue
-        parts.append((_cropped(mask, piece), float(crossed[chosen[part]]) if part < len(chosen) else 0.0))
-    if not parts:
-        return whole
-    parts[-1] = (parts[-1][0], 0.0)
-    return parts
-
-
-def _cropped(mask: npt.NDArray[np.bool_], piece: Piece) -> Piece:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return Piece(piece.left + int(columns[0]), piece.top + int(rows[0]), inside, piece.darkness)
-
-
-def _seams(cost: Floats, starts: npt.NDArray[np.int64], reach: int) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The cheapest paths from the top to the bottom, one around each start.
-
-    Args:
-        cost: `(h, w)`, 0 where there is no ink.
-        starts: `(K,)`, columns.
-        reach: how far a path may leave its start, pixels.
-
-    Returns:
-        Columns `(K, h)`, and what each path costs `(K,)`.
-    """
-    height, width = cost.shape
-    offsets = np.arange(-reach, reach + 1)
-    columns = starts[:, None] + offsets
-    bands = np.pad(cost, ((0, 0), (reach + 1, reach + 1)))[:, columns + reach + 1]  # (h, K, 2 reach + 1)
-    slant = 0.02  # a path is no longer than it must be
-    total = bands[0] + 0.002 * np.abs(offsets)
-    choices = np.zeros(bands.shape, np.int8)
-    wide = np.full((len(starts), len(offsets) + 2), 1e9, np.float32)
-    for row in range(1, height):
-        wide[:, 1:-1] = total
-        options = np.stack([wide[:, :-2] + slant, total, wide[:, 2:] + slant])
-        choice = np.argmin(options, axis=0)
-        choices[row] = choice - 1
-        total = np.take_along_axis(options, choice[None], axis=0)[0] + bands[row]
-    paths = np.zeros((len(starts), height), np.int64)
-    at = np.argmin(total, axis=1)
-    index = np.arange(len(starts))
-    inked = np.zeros(len(starts), np.float32)
-    for row in range(height - 1, -1, -1):
-        paths[:, row] = np.clip(columns[index, at], 0, width)
-        inked += bands[row, index, at]
-        at = at + choices[row, index, at]
-    return paths, inked
-
-
-def render(pieces: Sequence[Piece], ink: Bytes) -> npt.NDArray[np.uint8]:
-    """Draw pieces as MNIST would have them.
-
-    Args:
-        pieces: of one digit.
-        ink: uint8 `(H, W)`, the ink map.
-
-    Returns:
-        uint8 `(28, 28)`.
-    """
-    left, top = min(piece.left for piece in pieces) - 1, min(piece.top for piece in pieces) - 1
-    right, bottom = max(piece.right for piece in pieces) + 1, max(piece.bottom for piece in pieces) + 1
-    mask = np.zeros((bottom - top, right - left), np.uint8)
-    for piece in pieces:
-        place = mask[piece.top - top : piece.bottom - top, piece.left - left : piece.right - left]
-        place |= piece.mask
-    fringe = cv2.dilate(mask, np.ones((3, 3), np.uint8))
-    padded = np.zeros(mask.shape, np.float32)
-    y, x = max(top, 0), max(left, 0)
-    window = ink[y:bottom, x:right]
-    padded[y - top : y - top + window.shape[0], x - left : x - left + window.shape[1]] = window
-    level = max(1.0, float(np.percentile(padded[mask > 0], 80)))
-    return place_digit(np.clip(np.where(fringe, padded, 0) / level, 0, 1).astype(np.float32))
+    measures: Floats
 
 
 def segment(
@@ -228,44 +123,61 @@ def segment(
         recognize: uint8 `(N, 28, 28)` to float32 `(N, 10)`.
     """
     parts = [_parts(line, ink) for line in lines]
-    groups = [group for index, line in enumerate(lines) for group in _groups(index, parts[index], line.height)]
+    groups, images, shapes = candidates(lines, parts, ink)
     if not groups:
         return [[] for _ in lines]
-    images = np.stack([render(group.pieces, ink) for group in groups])
-    probabilities = recognize(images)
+    probabilities = recognize(np.stack(images))
     found = []
-    for index in range(len(lines)):
+    for index, line in enumerate(lines):
         own = [number for number, group in enumerate(groups) if group.line == index]
-        scores = [_score(groups[number], probabilities[number]) for number in own]
-        skips = [_skip(part, lines[index].height) for part in parts[index]]
+        scores = [float(groups[n].measures @ _WEIGHTS) + _answer_score(shapes[n], probabilities[n]) for n in own]
+        skips = [float(_skip_measures(part, line) @ _SKIP) for part in parts[index]]
         path = _best_path([groups[number] for number in own], scores, skips)
         found.append([Segment(groups[own[one]].pieces, images[own[one]], probabilities[own[one]]) for one in path])
     return found
 
 
+def candidates(
+    lines: Sequence[TextLine], parts: Sequence[Sequence[Part]], ink: Bytes
+) -> tuple[list[Group], list[npt.NDArray[np.uint8]], list[Floats]]:
+    """Every group worth a look, its image `(28, 28)`, and how well its shape suits each answer `(10,)`."""
+    groups, images, shapes = [], [], []
+    for index, line in enumerate(lines):
+        for group in _groups(index, parts[index], line):
+            image = render(group.pieces, ink)
+            shape = _shape_scores(group.aspect, stroke_length(image))
+            if float(group.measures @ _WEIGHTS) + float(shape.max()) > _LEAST:
+                groups.append(group)
+                images.append(image)
+                shapes.append(shape)
+    return groups, images, shapes
+
+
 def _parts(line: TextLine, ink: Bytes) -> list[Part]:
     parts = [
-        Part(part, parent, crossed)
+        Part(part, parent, crossed, strokes)
         for parent, piece in enumerate(line.pieces)
-        for part, crossed in cut(piece, ink, line.height)
+        for part, crossed, strokes in cut(piece, ink, line.height)
     ]
     return sorted(parts, key=lambda part: (part.piece.left + part.piece.right) / 2)
 
 
-def _skip(part: Part, height: float) -> float:
-    """What it costs to take a part for a speck; infinite for what is too large to be one."""
-    size = max(part.piece.height, part.piece.width) / height
-    return _SKIP + _SKIP_SIZE * size if size < 0.45 else 1e9
+def _skip_measures(part: Part, line: TextLine) -> Floats:
+    """What says whether a part is no digit's: 1, its longer side, how faint it is, how far it is larger than specks."""
+    size = max(part.piece.height, part.piece.width) / line.height
+    faint = max(0.0, 0.8 - part.piece.darkness / line.darkness)
+    return np.array([1.0, size, faint, max(0.0, size - _LARGEST_SPECK)], np.float32)
 
 
-def _groups(line: int, parts: Sequence[Part], height: float) -> list[_Group]:
-    groups = []
+def _groups(line: int, parts: Sequence[Part], about: TextLine) -> list[Group]:
+    distances: dict[tuple[int, int], float] = {}
+    found = []
     for first in range(len(parts)):
         for last in range(first, min(first + _MAX_PARTS, len(parts))):
-            group = _group(line, first, last, parts, height)
-            if group is not None and _plausible(group) > _LEAST:
-                groups.append(group)
-    return groups
+            group = _group(line, first, last, parts, about, distances)
+            if group is not None:
+                found.append(group)
+    return found
 
 
 def _size(parts: Sequence[Part], height: float) -> float:
@@ -276,55 +188,87 @@ def _size(parts: Sequence[Part], height: float) -> float:
     return max(width, tall) / height
 
 
-def _group(line: int, first: int, last: int, parts: Sequence[Part], height: float) -> _Group | None:
+def _outline(piece: Piece) -> npt.NDArray[np.float32]:
+    """Points along the edge of a piece, `(N, 2)`."""
+    contours, _ = cv2.findContours(piece.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    points = np.concatenate(contours)[:, 0].astype(np.float32)
+    return points + np.array([piece.left, piece.top], np.float32)
+
+
+def _distance(parts: Sequence[Part], one: int, other: int, known: dict[tuple[int, int], float]) -> float:
+    """Pixels between the ink of two parts, given by their indices."""
+    if (one, other) not in known:
+        away = _outline(parts[one].piece)[:, None] - _outline(parts[other].piece)
+        known[one, other] = float(np.sqrt((away**2).sum(axis=2).min()))
+    return known[one, other]
+
+
+def _group(
+    line: int, first: int, last: int, parts: Sequence[Part], about: TextLine, distances: dict[tuple[int, int], float]
+) -> Group | None:
     """Measure a group; None where it cannot be a digit."""
+    height = about.height
     chosen, after = parts[first : last + 1], parts[last + 1 :]
     left, right = min(part.piece.left for part in chosen), max(part.piece.right for part in chosen)
     top, bottom = min(part.piece.top for part in chosen), max(part.piece.bottom for part in chosen)
     width, tall = (right - left) / height, (bottom - top) / height
     if tall < 0.35 or (width > 1.8 and len(chosen) > 1):
         return None
-    joins = []
+    joins = np.zeros(5)
+    inner = 0
     for number in range(1, len(chosen)):
         before, part = chosen[:number], chosen[number]
         if any(part.parent == other.parent for other in before):
+            inner += 1
             continue
         gap = (part.piece.left - max(other.piece.right for other in before)) / height
         if gap > 0.35:
             return None
         own = [other for other in chosen if other.parent == part.parent]
-        joins.append((gap, min(_size(own, height), _size(before, height))))
+        size = min(_size(own, height), _size(before, height))
+        near = min(_distance(parts, first + number, first + other, distances) for other in range(number)) / height
+        joins += 1, max(0.0, size - 0.4), max(0.0, gap), min(max(0.0, -gap), 0.3), min(near, 0.5)
     final = chosen[-1]
-    cut_here = final.cut if any(part.parent == final.parent for part in after) else None
+    is_cut = any(part.parent == final.parent for part in after)
     shared = 0.0
     if after and after[0].parent != final.parent:
         common = min(right, after[0].piece.right) - max(left, after[0].piece.left)
         shared = max(0.0, common / min(right - left, after[0].piece.width))
-    pieces = tuple(part.piece for part in chosen)
-    return _Group(
-        line, first, last, pieces, float(np.log(width / tall)), float(np.log(tall)), tuple(joins), cut_here, shared
+    solid = max(part.piece.height for part in chosen) / height
+    darkness = max(part.piece.darkness for part in chosen) / about.darkness
+    log_tall = float(np.clip(np.log(tall), -1.5, 1.5))
+    measures = (
+        *(1, max(0.0, log_tall) ** 2, min(0.0, log_tall) ** 2),
+        *joins,
+        *((1, final.cut, max(0, final.strokes - 1)) if is_cut else (0, 0, 0)),
+        *(shared, max(0.0, 0.6 - solid), max(0.0, 0.8 - darkness), inner),
     )
+    pieces = tuple(part.piece for part in chosen)
+    return Group(line, first, last, pieces, float(np.log(width / tall)), np.array(measures, np.float32))
 
 
-def _plausible(group: _Group) -> float:
-    """How well a group's shape and bounds suit a digit, as a logarithm: at most 0 and `_DIGIT`."""
-    score = _DIGIT - _TALL * min(abs(group.tall), 1.5) ** 2
-    for gap, size in group.joins:
-        score -= max(0.0, _JOIN + _JOIN_LARGE * max(0.0, size - 0.4) + _GAP * max(gap, -0.3))
-    if group.cut is not None:
-        score -= _CUT + _CROSSED * group.cut
-    return score - _SHARED * group.shared
+def _shape_scores(aspect: float, length: float) -> Floats:
+    """How well a shape suits each of the ten digits, as logarithms `(10,)`."""
+    wide = np.clip((aspect - _ASPECT_MEAN) / _ASPECT_SD, -4.0, 4.0)
+    away = (length - _LENGTH_MEAN) / _LENGTH_SD
+    away = np.clip(np.sign(away) * np.maximum(np.abs(away) - _NEAR, 0.0), -5.0, 5.0)
+    width = np.where(wide > 0, _WIDE, _NARROW) * wide**2 / 2
+    return np.asarray(_ANSWERS + width + np.where(away > 0, _LONG, _SHORT) * away**2 / 2, np.float32)
 
 
-def _score(group: _Group, probabilities: Floats) -> float:
-    """How likely a group is one digit, as a logarithm: shape, bounds, and what the recognizer makes of it."""
-    away = np.minimum(np.abs((group.aspect - _ASPECT_MEAN) / _ASPECT_SD), 4.0)
-    answers = np.log(probabilities + 1e-4) - _ASPECT * away**2 / 2
-    return _plausible(group) + float(answers.max())
+def _answer_score(shape: Floats, probabilities: Floats) -> float:
+    """What the recognizer makes of a group, where its shape suits the answer, as a logarithm."""
+    return float(np.max(_NET * np.log(probabilities + 1e-4) + shape))
 
 
-def _best_path(groups: Sequence[_Group], scores: Sequence[float], skips: Sequence[float]) -> list[int]:
-    """Which groups cover the parts of a line best: indices from the left."""
+def _best_path(groups: Sequence[Group], scores: Sequence[float], skips: Sequence[float]) -> list[int]:
+    """Which groups cover the parts of a line best: indices from the left.
+
+    Args:
+        groups: of the line.
+        scores: one per group.
+        skips: one per part: what leaving it out scores.
+    """
     count = len(skips)
     best = [0.0] + [-1e18] * count
     came: list[tuple[int, int | None]] = [(0, None)] * (count + 1)
@@ -332,7 +276,7 @@ def _best_path(groups: Sequence[_Group], scores: Sequence[float], skips: Sequenc
     for number, group in enumerate(groups):
         by_first.setdefault(group.first, []).append(number)
     for place in range(count):
-        value = best[place] - skips[place]
+        value = best[place] + skips[place]
         if value > best[place + 1]:
             best[place + 1], came[place + 1] = value, (place, None)
         for number in by_first.get(place, []):

@@ -12,6 +12,7 @@ import pytest
 
 from mnist_lit.run import robustness
 from mnist_lit.run.report import END, START, read_collected, result_table
+from mnist_lit.study.bench_table import TABLES, load, marks
 
 ROOT = Path(__file__).parent.parent
 READMES = ("README.md", "README.zh-CN.md")
@@ -76,6 +77,14 @@ def test_the_robust_config_meets_its_promise():
     assert sum(one["plain"]["clean"] for one in runs) / 3 >= 0.993
 
 
+@pytest.mark.parametrize(("name", "language"), [("README.md", "en"), ("README.zh-CN.md", "zh")])
+@pytest.mark.parametrize("benchmark", TABLES)
+def test_the_tables_of_benchmarks_are_those_of_the_committed_results(name, language, benchmark):
+    start, end = marks(benchmark)
+    shown = text_of(name).split(start)[1].split(end)[0].strip()
+    assert shown == TABLES[benchmark](load(ROOT / "docs" / "bench", benchmark), language)
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_the_answer_about_filters_is_that_of_the_committed_study(name):
     chains = json.loads((ROOT / "docs" / "study" / "study.json").read_text(encoding="utf-8"))["chains"]
@@ -92,7 +101,9 @@ def test_the_commands_run(tmp_path):
     from small_data import write_small_set
 
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    shutil.copytree(ROOT / "docs" / "results", tmp_path / "docs" / "results")
+    for folder in ("results", "bench"):
+        shutil.copytree(ROOT / "docs" / folder, tmp_path / "docs" / folder)
+    shutil.copytree(ROOT / "tests" / "pages", tmp_path / "tests" / "pages")
     for name in READMES:
         shutil.copy(ROOT / name, tmp_path / name)
     data = write_small_set(tmp_path / "small")
@@ -108,6 +119,8 @@ def test_the_commands_run(tmp_path):
             continue  # they need GPUs or another package; tests/test_configs.py parses them
         if "mnist_lit study" in line or "--data.corruption all" in line:
             continue  # they take long; tests/test_study.py and tests/test_training.py run them on a small cut
+        if line.endswith(("bench read", "mnist_lit draw")):
+            continue  # long again, see tests/test_bench_read.py; ends when it is stopped, see tests/test_page_browser.py
         line = line.replace("FOLDER", str(photos) if "predict" in line else str(data))
         words = [sys.executable, *shlex.split(line)[1:]]
         if "fit" in words:

@@ -8,6 +8,7 @@ from mnist_lit.errors import UsageError
 BENCHMARKS = {
     "predict": "one digit and batches of them through ONNX Runtime, int8, PyTorch and torch.export, on one thread",
     "read": "generated photos of numbers in three grades: digits right and false, error rate, seconds, memory",
+    "table": "the tables of the READMEs, from the JSON files that the others wrote",
 }
 
 

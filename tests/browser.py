@@ -9,11 +9,16 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import cv2
+import numpy as np
+from PIL import Image
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.action_builder import ActionBuilder
 from selenium.webdriver.common.actions.pointer_input import PointerInput
 
 PATHS = json.loads((Path(__file__).parent / "recorded_strokes.json").read_text(encoding="utf-8"))["paths"]
+DIGITS = {path["digit"]: path["strokes"] for path in reversed(PATHS)}
 TIMEOUT = 60.0
 
 
@@ -121,3 +126,83 @@ def draw(driver, strokes, *, left=None, top=0.0, side=1.0):
                 pen.pointer_down()
         pen.pointer_up()
         actions.perform()
+
+
+def press(driver, *keys):
+    actions = ActionChains(driver, duration=0)
+    for key in keys:
+        actions.send_keys(key)
+    actions.perform()
+
+
+def upload(driver, path):
+    driver.find_element("id", "file").send_keys(str(path))
+
+
+def resize(driver, width, height):
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def write_photo(path):
+    """Draw a page of 900 × 600 pixels with two lines of numbers, 31 58 and 2047, from recorded pen paths."""
+    paper = np.full((600, 900), 235, np.uint8)
+    for left, top, digit in [
+        (80, 80, 3),
+        (190, 80, 1),
+        (480, 80, 5),
+        (590, 80, 8),
+        (80, 340, 2),
+        (200, 340, 0),
+        (320, 340, 4),
+        (440, 340, 7),
+    ]:
+        for stroke in DIGITS[digit]:
+            points = np.rint((np.array(stroke) * 160 / 28 + (left, top)) * 16).astype(np.int32)
+            cv2.polylines(paper, [points[:, None]], False, 40, 11, cv2.LINE_AA, shift=4)
+    Image.fromarray(paper).save(path, quality=90)
+    return path
+
+
+# What is on the page
+
+
+def complaints(driver):
+    """What the console shows, other than the browser's remark on these tests' own way of reading pixels."""
+    levels = ("WARNING", "SEVERE")
+    messages = [entry["message"] for entry in driver.get_log("browser") if entry["level"] in levels]
+    return [message for message in messages if "willReadFrequently" not in message]
+
+
+def opened(driver, address):
+    driver.get(address)
+    driver.execute_script("localStorage.clear()")
+    driver.get(address)
+    wait_for(lambda: driver.execute_script("return document.documentElement.dataset.ready"))
+    return driver
+
+
+def text(driver, name):
+    return driver.find_element("id", name).get_attribute("textContent")
+
+
+def answer(driver):
+    return text(driver, "digit")
+
+
+def each(driver, selector, what="textContent"):
+    """A property of every element at once: one after the other, the page may have changed in between."""
+    return driver.execute_script(f"return [...document.querySelectorAll(arguments[0])].map((e) => e.{what})", selector)
+
+
+def chips(driver):
+    return each(driver, "#numbers .chip")
+
+
+def bars(driver):
+    """What a screen reader is told of the ten bars, in percent."""
+    return list(map(float, each(driver, "#bars [role=meter]", "ariaValueNow")))
+
+
+def is_empty(driver):
+    return answer(driver) == "–" and text(driver, "sentence") == "Nothing drawn yet." and sum(bars(driver)) == 0

@@ -120,7 +120,7 @@ def test_the_commands_run(tmp_path):
         if "mnist_lit study" in line or "--data.corruption all" in line:
             continue  # they take long; tests/test_study.py and tests/test_training.py run them on a small cut
         if line.endswith(("bench read", "mnist_lit draw")):
-            continue  # long again, see tests/test_bench_read.py; ends when it is stopped, see tests/test_page_browser.py
+            continue  # long again; ends when it is stopped: tests/test_bench_read.py and tests/test_page_browser.py
         line = line.replace("FOLDER", str(photos) if "predict" in line else str(data))
         words = [sys.executable, *shlex.split(line)[1:]]
         if "fit" in words:

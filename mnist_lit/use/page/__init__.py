@@ -77,15 +77,11 @@ def _serve(host: str, port: int, model: Path | None, *, open_browser: bool) -> N
     listener = _listen(host, port)
     with listener:
         import cv2
-        import torch
 
-        from mnist_lit.use.page.answers import answer_drawing, sample_drawing
         from mnist_lit.use.recognizer import load_recognizer
 
-        torch.set_num_threads(1)  # one small image at a time: more threads only wait for each other
         cv2.setNumThreads(min(2, os.cpu_count() or 1))
         recognizer = load_recognizer(model)
-        answer_drawing(recognizer, sample_drawing())  # the first answer is slow: not the user's
         address = f"http://{_for_url(host, listener.getsockname()[0])}:{listener.getsockname()[1]}/"
         print(f"model      {recognizer.source}, filters: {recognizer.contract.filters}")  # noqa: T201
         print(f"page       {address}  (Ctrl-C stops)", flush=True)  # noqa: T201
@@ -96,7 +92,7 @@ def _serve(host: str, port: int, model: Path | None, *, open_browser: bool) -> N
         if open_browser:
             threading.Thread(target=_open_browser, args=(address,), daemon=True).start()
         config = uvicorn.Config(
-            create_app(recognizer, hosts=allowed_hosts(host)),
+            create_app(recognizer, hosts=allowed_hosts(host), warm=True),
             http="h11",
             ws="none",
             loop="asyncio",

@@ -16,8 +16,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from mnist_lit.data.image_formats import SUPPORTED, format_of
 from mnist_lit.errors import Failure
-from mnist_lit.use.page.answers import answer_drawing, answer_photo
+from mnist_lit.use.page.answers import answer_drawing, answer_photo, warm_up
 from mnist_lit.use.page.guard import Guard, Hosts, allowed_hosts, error_response
 from mnist_lit.use.recognizer import Recognizer
 
@@ -63,6 +64,10 @@ class Lane:
         self._free = 1 + waiting
         self._thread = ThreadPoolExecutor(max_workers=1)
 
+    def begin(self, job: Callable[[], None]) -> None:
+        """Do something on the thread before the first answer."""
+        self._thread.submit(job)
+
     async def __call__(self, request: Request) -> Response:
         """Answer a request."""
         self._check_type(request)
@@ -104,19 +109,27 @@ class Lane:
             await asyncio.wait_for(collect(), BODY_SECONDS)
         except asyncio.TimeoutError:
             raise _Refused(408, f"the image did not arrive within {BODY_SECONDS:.0f} seconds", "slow") from None
+        self._check_start(bytes(body[:4096]))
         return bytes(body)
+
+    def _check_start(self, start: bytes) -> None:
+        """Refuse what is something else than its content type says."""
+        kind = "a data: URL" if start[:5].lower() == b"data:" else format_of(start)
+        if kind is not None and kind not in SUPPORTED:
+            raise _Refused(415, f"unsupported: {kind}; supported: {', '.join(SUPPORTED)}", "type")
 
     def _too_large(self) -> _Refused:
         return _Refused(413, f"larger than the {self._max_bytes:,} bytes allowed; make it smaller", "large")
 
 
-def create_app(recognizer: Recognizer, *, hosts: Hosts | None = None) -> FastAPI:
+def create_app(recognizer: Recognizer, *, hosts: Hosts | None = None, warm: bool = False) -> FastAPI:
     """Make the application.
 
     Args:
         recognizer: the trained network that answers.
         hosts: which Host headers are answered, see `mnist_lit.use.page.guard.allowed_hosts`; loopback's names if left
             out.
+        warm: whether to answer once in the background at once, so that the first answer is not slow.
     """
     app = FastAPI(title="mnist_lit", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(Guard, hosts=hosts or allowed_hosts("127.0.0.1"))
@@ -136,6 +149,8 @@ def create_app(recognizer: Recognizer, *, hosts: Hosts | None = None) -> FastAPI
         types=PHOTO_TYPES,
         waiting=PHOTOS_WAITING,
     )
+    if warm:
+        digit.begin(lambda: warm_up(recognizer))
     app.add_route("/api/digit", _endpoint(digit), methods=["POST"])
     app.add_route("/api/read", _endpoint(read), methods=["POST"])
     for path, content in _page_files().items():

@@ -2,15 +2,19 @@
 
 import { Latest, post, Refusal } from "./ask.js";
 import { Pad } from "./pad.js";
+import { inNumbers } from "./numbers.js";
 import { greyPng } from "./pictures.js";
 import { fillIn, switchLanguage, texts } from "./texts.js";
-import { makeBars, showBoxes, showDigit, showError, showNumbers, speak } from "./view.js";
+import { focusDigit, makeBars, showBoxes, showDigit, showError, showNumbers, speak } from "./view.js";
 
 const MAX_PHOTO = 10 * 2 ** 20; // bytes
 const byId = (id) => document.getElementById(id);
 
-/** What is shown: `detail` of one digit, `page` with several, which of them is `chosen`; `photo` is its object URL. */
-const state = { detail: null, page: null, chosen: 0, photo: null, photoReady: false, busy: false };
+/**
+ * What is shown: `detail` of one digit, `page` with several, which of them is `chosen`; `photo` is its object URL, `busy`
+ * while it is read; `wrong` is what went wrong: its `code` and `message`, and whether a photo was the cause.
+ */
+const state = { detail: null, page: null, chosen: 0, photo: null, busy: false, wrong: null };
 
 const digitsOf = (page) => page.lines.flatMap((line) => line.numbers.flatMap((number) => number.digits));
 
@@ -21,23 +25,28 @@ const explain = async (digit) => post("/api/digit", await greyPng(pixelsOf(digit
 
 const pad = new Pad(byId("pad"), {
   changed() {
-    byId("hint").hidden = !pad.empty;
-    updateTools();
-    if (pad.empty) {
-      questions.drop();
-      show({ detail: null, page: null });
-    } else {
-      questions.request();
-    }
+    if (state.wrong?.photo) right();
+    askAboutDrawing();
   },
   pen: (down) => speak(down ? texts().penDown : texts().penUp),
 });
+
+function askAboutDrawing() {
+  byId("hint").hidden = !pad.empty;
+  updateTools();
+  if (pad.empty) {
+    questions.drop();
+    show({ detail: null, page: null });
+  } else {
+    questions.request();
+  }
+}
 
 const questions = new Latest({
   async ask() {
     const image = await pad.snapshot();
     if (pad.scattered) {
-      const page = await post("/api/read", image);
+      const page = inNumbers(await post("/api/read", image));
       const digits = digitsOf(page);
       if (digits.length > 1) {
         const chosen = nearest(digits, pad.empty ? { x: 0, y: 0 } : pad.newest);
@@ -47,7 +56,7 @@ const questions = new Latest({
     return { page: null, detail: await post("/api/digit", image) };
   },
   done(answer) {
-    showError("");
+    if (state.wrong && !state.wrong.photo) right();
     show(answer);
   },
   failed,
@@ -59,8 +68,14 @@ function nearest(digits, { x, y }) {
   return digits.reduce((best, digit, index) => (distance(digit) < distance(digits[best]) ? index : best), 0);
 }
 
-function failed(error) {
-  showError(error instanceof Refusal ? error.code : "other", error.message);
+function failed(error, photo = false) {
+  state.wrong = { code: error instanceof Refusal ? error.code : "other", message: error.message, photo };
+  showError(state.wrong);
+}
+
+function right() {
+  state.wrong = null;
+  showError(null);
 }
 
 function show(change) {
@@ -85,14 +100,14 @@ async function choose(index) {
     if (page !== state.page) return;
     const focused = document.activeElement?.classList.contains("chip");
     show({ detail, chosen: index });
-    if (focused) byId("numbers").querySelectorAll(".chip")[index]?.focus();
+    focusDigit(index, focused);
   } catch (error) {
     failed(error);
   }
 }
 
 function updateTools() {
-  byId("undo").disabled = !state.photo && pad.empty;
+  byId("undo").disabled = !state.photo && !pad.undoable;
   byId("clear").disabled = !state.photo && pad.empty;
 }
 
@@ -101,9 +116,9 @@ function updateTools() {
 let reading = 0;
 
 async function readPhoto(file) {
-  showError("");
+  right();
   if (file.size > MAX_PHOTO) {
-    showError("large");
+    failed(new Refusal("large"), true);
     return;
   }
   questions.drop();
@@ -122,7 +137,7 @@ async function readPhoto(file) {
   } catch (error) {
     if (round !== reading) return;
     closePhoto();
-    failed(error);
+    failed(error, true);
   }
 }
 
@@ -159,7 +174,7 @@ function closePhoto() {
   byId("undo").dataset.text = "undo";
   byId("undo").textContent = texts().undo;
   state.page = state.detail = null;
-  pad.changed();
+  askAboutDrawing();
 }
 
 const setShape = (width, height) => byId("stage").style.setProperty("--shape", width / height);
@@ -177,9 +192,9 @@ function undo() {
 }
 
 function clear() {
-  showError("");
+  right();
   if (state.photo) closePhoto();
-  if (!pad.empty) pad.clear();
+  pad.clear();
   speak(texts().cleared);
 }
 
@@ -247,7 +262,7 @@ byId("language").addEventListener("click", () => {
   switchLanguage();
   byId("pad").setAttribute("aria-label", texts().board);
   if (state.photo) byId("photo").alt = texts().photoOf(state.page?.text ?? "");
-  showError("");
+  showError(state.wrong);
   show({});
 });
 

@@ -50,6 +50,7 @@ export class Pad {
   #canvas;
   #context;
   #strokes = [];
+  #cleared = []; // what the last clear took away, until the next stroke
   #stroke = null; // the one that is being drawn
   #pointer = null; // by this pointer, or null for the keyboard
   #cursor = { x: ASPECT / 2, y: 0.2, shown: false };
@@ -76,6 +77,11 @@ export class Pad {
     return this.#strokes.length === 0;
   }
 
+  /** Whether there is something to take back. */
+  get undoable() {
+    return !this.empty || this.#cleared.length > 0;
+  }
+
   /** Whether some strokes lie apart from the others, so that they may be several digits. */
   get scattered() {
     const boxes = this.#strokes.map(bounds);
@@ -89,14 +95,20 @@ export class Pad {
   }
 
   clear() {
+    if (this.empty) return;
+    this.#cleared = this.#strokes;
     this.#strokes = [];
     this.#lift();
     this.#changed();
   }
 
+  /** Take the last stroke away, or bring back what was cleared. */
   undo() {
+    if (!this.undoable) return;
     this.#lift();
-    if (this.#strokes.pop()) this.#changed();
+    if (this.empty) [this.#strokes, this.#cleared] = [this.#cleared, []];
+    else this.#strokes.pop();
+    this.#changed();
   }
 
   /** A PNG of the strokes, black on white, the same on every screen and in every theme. */
@@ -110,11 +122,6 @@ export class Pad {
     context.fillStyle = context.strokeStyle = "#000";
     for (const points of this.#strokes) drawStroke(context, points, SNAPSHOT);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  }
-
-  /** Width and height of the snapshot in pixels. */
-  static get size() {
-    return { width: SNAPSHOT * ASPECT, height: SNAPSHOT };
   }
 
   /** Draw again at the next frame: after a change of strokes, size or theme. */
@@ -164,9 +171,14 @@ export class Pad {
     this.#cursor.shown = false;
     this.#pointer = event.pointerId;
     this.#canvas.setPointerCapture(event.pointerId);
-    this.#stroke = [this.#point(event)];
-    this.#strokes.push(this.#stroke);
+    this.#begin(this.#point(event));
     this.#changed();
+  }
+
+  #begin(point) {
+    this.#cleared = [];
+    this.#stroke = [point];
+    this.#strokes.push(this.#stroke);
   }
 
   #move(event) {
@@ -216,8 +228,7 @@ export class Pad {
       this.redraw();
       return;
     }
-    this.#stroke = [{ x: this.#cursor.x, y: this.#cursor.y, width: STROKE }];
-    this.#strokes.push(this.#stroke);
+    this.#begin({ x: this.#cursor.x, y: this.#cursor.y, width: STROKE });
     this.pen(true);
     this.#changed();
   }

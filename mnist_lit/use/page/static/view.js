@@ -5,6 +5,8 @@ import { texts } from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const SILENCE = 700; // milliseconds without a change before a screen reader is told
+const [forth, back] = [(index) => index + 1, (index) => index - 1];
+const STEPS = { ArrowRight: forth, ArrowDown: forth, ArrowLeft: back, ArrowUp: back, Home: () => 0, End: () => -1 };
 const byId = (id) => document.getElementById(id);
 
 const rows = [];
@@ -71,20 +73,22 @@ function showPictures(detail) {
   byId("stages").replaceChildren(...(pictures.length ? pictures : [figure(null, texts().input)]));
   const heat = detail?.attention
     ? figure(heatCanvas(stages[0].pixels, detail.attention), texts().heat, texts().heatOf(detail.answer))
-    : figure(null, texts().heat);
+    : figure(null, detail ? texts().noHeat : texts().heat);
   byId("attention").replaceChildren(heat);
+  byId("sight").classList.toggle("few", pictures.length < 2);
 }
 
 /** Show the answer for one digit; `detail` is what `/api/digit` said, or null for an empty board. */
 export function showDigit(detail, { sentence = texts().nothing } = {}) {
   const known = detail?.ink ? detail : null;
   const second = known ? secondOf(known.probabilities, known.answer) : -1;
-  byId("digit").textContent = known ? String(known.answer) : "·";
-  byId("digit").classList.toggle("unsure", Boolean(known) && known.confidence < 0.6);
+  const unsure = known?.text === "?";
+  byId("digit").textContent = known?.text ?? "–";
+  byId("digit").className = known ? (unsure ? "unsure" : "") : "none";
   const lines = known
     ? [
         texts().verdict(known.confidence),
-        texts().confidence(known.confidence),
+        unsure ? texts().perhaps(known.answer, known.confidence) : texts().confidence(known.confidence),
         texts().second(second, known.probabilities[second]),
       ]
     : [detail ? texts().noInk : sentence];
@@ -93,10 +97,13 @@ export function showDigit(detail, { sentence = texts().nothing } = {}) {
   );
   showBars(known?.probabilities, known?.answer ?? null);
   showPictures(known);
-  if (known) speak(texts().spoken(known.answer, known.confidence, second), SILENCE);
+  if (known) speak((unsure ? texts().spokenUnsure : texts().spoken)(known.answer, known.confidence, second), SILENCE);
 }
 
-/** Show what was read on a page as buttons, a group for each number and a row for each line; null hides it. */
+/**
+ * Show what was read on a page, a group for each number and a row for each line, one digit of it chosen; null hides it.
+ * Together they are one stop of the Tab key: arrows go from digit to digit.
+ */
 export function showNumbers(page, chosen, choose) {
   const place = byId("numbers");
   place.hidden = !page;
@@ -115,11 +122,20 @@ export function showNumbers(page, chosen, choose) {
         const own = index;
         const button = document.createElement("button");
         button.type = "button";
+        button.setAttribute("role", "radio");
+        button.tabIndex = own === chosen ? 0 : -1;
         button.textContent = digit.text;
         button.className = digit.text === "?" ? "chip unsure" : "chip";
         button.setAttribute("aria-label", texts().chip(digit.text, digit.confidence));
-        button.setAttribute("aria-pressed", String(own === chosen));
+        button.setAttribute("aria-checked", String(own === chosen));
         button.addEventListener("click", () => choose(own));
+        button.addEventListener("keydown", (event) => {
+          const step = STEPS[event.key];
+          if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+          event.preventDefault();
+          const { length } = place.querySelectorAll(".chip");
+          choose((step(own) + length) % length);
+        });
         group.append(button);
         index += 1;
       }
@@ -129,6 +145,16 @@ export function showNumbers(page, chosen, choose) {
   });
   place.replaceChildren(...lines);
 }
+
+/** Bring a digit that was chosen into view, and give it the focus if another digit had it. */
+export function focusDigit(index, focused) {
+  const chip = byId("numbers").querySelectorAll(".chip")[index];
+  if (focused) chip?.focus({ preventScroll: true });
+  const place = byId("numbers");
+  if (chip) place.scrollTop = chip.offsetTop - (place.clientHeight - chip.offsetHeight) / 2;
+}
+
+const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 function rectangle([left, top, right, bottom], className) {
   const element = document.createElementNS(SVG, "rect");
@@ -149,6 +175,8 @@ export function showBoxes(page, chosen, choose) {
   svg.setAttribute("viewBox", `0 0 ${page.width} ${page.height}`);
   const place = svg.getBoundingClientRect();
   const pixel = Math.max(page.width / place.width, page.height / place.height) || 1; // one CSS pixel in the page's
+  const heights = page.lines.flatMap((line) => line.numbers.flatMap(({ digits }) => digits.map(({ box }) => box[3] - box[1])));
+  const size = Math.min(Math.max(10 * pixel, 0.42 * middle(heights)), 24 * pixel);
   let index = 0;
   for (const line of page.lines) {
     for (const number of line.numbers) {
@@ -160,8 +188,8 @@ export function showBoxes(page, chosen, choose) {
         index += 1;
       }
       const label = document.createElementNS(SVG, "text");
-      const [left, top, , bottom] = number.box;
-      const size = Math.min(Math.max(9 * pixel, 0.6 * (bottom - top)), 26 * pixel);
+      const [left] = number.box;
+      const [, top, , bottom] = number.digits[0].box; // a line may climb: the label stands at its number's first digit
       label.setAttribute("x", left);
       label.setAttribute("y", top > 1.2 * size ? top - 0.25 * size : bottom + size);
       label.setAttribute("font-size", size);
@@ -171,8 +199,9 @@ export function showBoxes(page, chosen, choose) {
   }
 }
 
-/** Show what went wrong; an empty code takes it away. */
-export function showError(code, message = "") {
+/** Show what went wrong, `{ code, message }`; null takes it away. The same is not said twice. */
+export function showError(wrong) {
   const { errors } = texts();
-  byId("error").textContent = code ? (errors[code] ?? (texts().tag === "en" ? message : errors.other)) : "";
+  const sentence = wrong ? (errors[wrong.code] ?? ((texts().tag === "en" && wrong.message) || errors.other)) : "";
+  if (byId("error").textContent !== sentence) byId("error").textContent = sentence;
 }

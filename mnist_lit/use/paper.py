@@ -22,6 +22,8 @@ UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
 _TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
 _PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
+_TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
+_EDGE = 4  # pixels of a reduced image that the edge of a sheet is wide
 MAX_TILT = 14.0  # degrees
 _SHEARS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # degrees off the page's tilt at which rulings are looked for: perspective
 
@@ -86,6 +88,41 @@ def find_sheet(image: Bytes) -> Bytes | None:
         return None
     _, _, best = max((one for one in candidates if one[0] > sharpest - 0.04), key=lambda one: one[1])
     return np.asarray(cv2.drawContours(np.zeros_like(small), [best], 0, 1, -1))
+
+
+def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
+    """Take strips of a table along the border of a photo away from the sheet, which the whole outline may include.
+
+    A strip is far darker than paper is in any shadow, begins at the border and ends in a straight line.
+
+    Args:
+        image: `(H, W)`, dark strokes on light; of a colour image the darkest channel.
+        sheet: uint8 `(h, w)`, reduced, 1 on the sheet; None for everywhere.
+
+    Returns:
+        uint8 `(h, w)`, reduced, 1 on the sheet; None for everywhere.
+    """
+    small = resized(image, min(1.0, 640 / max(image.shape)))
+    reach = max(3, max(small.shape) // 8)
+    paper = cv2.blur(cv2.dilate(cv2.medianBlur(small, 3), np.ones((reach, reach), np.uint8)), (reach, reach))
+    dark = small < _TABLE * paper.astype(np.float32)
+    clear = np.ones(small.shape, np.uint8)
+    for side in range(4):
+        border = np.rot90(dark, side)
+        depth = np.where(border.all(axis=0), len(border), np.argmin(border, axis=0))
+        columns = np.flatnonzero((depth > 0) & (depth < 0.25 * len(border)))
+        if len(columns) < 0.12 * len(depth):
+            continue
+        line = np.polyfit(columns, depth[columns], 1)
+        if np.median(np.abs(np.polyval(line, columns) - depth[columns])) > 1.5:
+            continue
+        ends = np.maximum(depth[columns], np.polyval(line, columns)) + _EDGE
+        np.rot90(clear, side)[:, columns] &= np.arange(len(border))[:, None] > ends
+    if clear.all():
+        return sheet
+    size = (small.shape[1] // 2, small.shape[0] // 2) if sheet is None else (sheet.shape[1], sheet.shape[0])
+    clear = np.asarray(cv2.resize(clear, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return clear if sheet is None else sheet & clear
 
 
 def _sharp_share(image: Bytes, corners: npt.NDArray[np.float64]) -> float:

@@ -12,7 +12,7 @@ from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import find_lines
-from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, find_sheet, map_ink
+from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, find_sheet, map_ink, without_table
 from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segments import Segment, segment
 from mnist_lit.use.transcript import Box, Digit, Line, Number, Page, around
@@ -48,8 +48,11 @@ def read_page(image: Bytes, recognizer: Recognizer) -> Page:
     grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
     if grey.shape == (FIELD, FIELD):
         return _read_mnist(grey, recognizer)
-    sheet = find_sheet(image if image.ndim == 2 else _darkest(image))
+    darkest = grey if image.ndim == 2 else _darkest(image)
+    sheet = find_sheet(darkest)
     polarity = find_polarity(grey, sheet)
+    if polarity == "dark on light":
+        sheet = without_table(darkest, sheet)
     ink, tall, pieces = _look(image, polarity, sheet)
     if not pieces:
         return Page((), width, height, polarity)

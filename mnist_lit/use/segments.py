@@ -32,30 +32,32 @@ _LENGTH_SD = np.array([0.117, 0.101, 0.162, 0.162, 0.118, 0.162, 0.186, 0.128, 0
 # What speaks for or against a group, see `_measures`, in units of log probability.
 _WEIGHTS = np.array(
     [
-        0.19,  # every digit: one wide digit is no better than two narrow ones
-        -1.2,  # taller than usual on the line, per squared logarithm
-        -1.2,  # smaller than usual
-        -0.06,  # every piece joined to another that it does not touch
-        -1.75,  # the same, per digit height by which the smaller side exceeds a bar or a dot
-        -1.75,  # per digit height of clear space between them, across
-        1.75,  # per digit height that they overlap, across
-        0.0,  # per digit height between their ink, in any direction
-        -0.22,  # a cut
-        -0.09,  # per stroke width of ink that it crosses
-        -0.04,  # per stroke that it crosses beyond the first
-        -0.2,  # standing above or below the neighbour, per share of the width
-        0.0,  # made of small parts only, per digit height that the tallest is below 0.6
-        0.0,  # fainter than the line, per share of its darkness below 0.8
-        0.0,  # a cut inside, per cut
+        0.52,  # every digit: one wide digit is no better than two narrow ones
+        2.56,  # taller than usual on the line, per squared logarithm
+        -8.96,  # smaller than usual
+        -2.09,  # every piece joined to another that it does not touch
+        -8.98,  # the same, per digit height by which the smaller side exceeds a bar or a dot
+        -8.94,  # per digit height of clear space between them, across
+        3.45,  # per digit height that they overlap, across
+        -8.05,  # per digit height between their ink, in any direction
+        1.54,  # a cut
+        -1.69,  # per stroke width of ink that it crosses
+        -1.23,  # per stroke that it crosses beyond the first
+        -0.69,  # standing above or below the neighbour, per share of the width
+        -5.46,  # made of small parts only, per digit height that the tallest is below 0.6
+        -3.42,  # fainter than the line, per share of its darkness below 0.8
+        1.79,  # a cut inside, per cut
     ],
     np.float32,
 )
-_NET = 1.0  # per log probability of an answer
-_ANSWERS = np.zeros(10, np.float32)  # an answer: narrow ones come of many things
-_WIDE, _NARROW = -0.10, 0.0  # a width that is unusual for the answer, per half squared standard deviation
-_LONG, _SHORT = -0.09, -0.0144  # strokes that are unusual for the answer, the same beyond `_NEAR`
+_NET = 4.03  # per log probability of an answer
+# An answer: narrow ones come of many things.
+_ANSWERS = np.array([-0.12, -4.61, -1.50, 0.92, -0.02, 1.57, -0.31, -1.27, 1.51, 4.18], np.float32)
+_WIDE, _NARROW = -1.02, 0.18  # a width that is unusual for the answer, per half squared standard deviation
+_LONG, _SHORT = -1.21, -0.59  # strokes that are unusual for the answer, the same beyond `_NEAR`
 _NEAR = 0.6
-_SKIP = np.array([-0.5, -0.03, 0.0, 0.0], np.float32)  # what is no digit: see `_skip_measures`
+_SKIP = np.array([-6.25, -4.83, 8.62, -0.34], np.float32)  # what is no digit: see `_skip_measures`
+_SHARE = np.array([-10.77, -3.45, -4.63, -1e9], np.float32)  # two digits with one stroke: see `_share_measures`
 _LARGEST_SPECK = 0.45  # digit heights
 
 
@@ -132,7 +134,8 @@ def segment(
         own = [number for number, group in enumerate(groups) if group.line == index]
         scores = [float(groups[n].measures @ _WEIGHTS) + _answer_score(shapes[n], probabilities[n]) for n in own]
         skips = [float(_skip_measures(part, line) @ _SKIP) for part in parts[index]]
-        path = _best_path([groups[number] for number in own], scores, skips)
+        shares = [float(_share_measures(parts[index], n, line.height) @ _SHARE) for n in range(len(skips))]
+        path = _best_path([groups[number] for number in own], scores, skips, shares)
         found.append([Segment(groups[own[one]].pieces, images[own[one]], probabilities[own[one]]) for one in path])
     return found
 
@@ -167,6 +170,14 @@ def _skip_measures(part: Part, line: TextLine) -> Floats:
     size = max(part.piece.height, part.piece.width) / line.height
     faint = max(0.0, 0.8 - part.piece.darkness / line.darkness)
     return np.array([1.0, size, faint, max(0.0, size - _LARGEST_SPECK)], np.float32)
+
+
+def _share_measures(parts: list[Part], number: int, height: float) -> Floats:
+    """What says whether two digits have a part in common: 1, its width and height, 1 if it is not between two cuts."""
+    piece, parent = parts[number].piece, parts[number].parent
+    neighbours = parts[max(0, number - 1) : number] + parts[number + 1 : number + 2]
+    apart = len(neighbours) < 2 or any(other.parent != parent for other in neighbours)
+    return np.array([1.0, piece.width / height, piece.height / height, apart], np.float32)
 
 
 def _groups(line: int, parts: Sequence[Part], about: TextLine) -> list[Group]:
@@ -261,33 +272,50 @@ def _answer_score(shape: Floats, probabilities: Floats) -> float:
     return float(np.max(_NET * np.log(probabilities + 1e-4) + shape))
 
 
-def _best_path(groups: Sequence[Group], scores: Sequence[float], skips: Sequence[float]) -> list[int]:
+def _best_path(
+    groups: Sequence[Group], scores: Sequence[float], skips: Sequence[float], shares: Sequence[float]
+) -> list[int]:
     """Which groups cover the parts of a line best: indices from the left.
 
     Args:
         groups: of the line.
         scores: one per group.
         skips: one per part: what leaving it out scores.
+        shares: one per part: what scores that it ends one group and begins the next, both of several parts.
     """
     count = len(skips)
-    best = [0.0] + [-1e18] * count
-    came: list[tuple[int, int | None]] = [(0, None)] * (count + 1)
+    best = [0.0] + [-1e18] * count  # of the ways to cover the parts before a place
+    came: list[int | None] = [None] * (count + 1)  # by which group; None where the last part was left out
+    wide, by_wide = [-1e18] * (count + 1), [-1] * (count + 1)  # the same for those that end with several parts
+    shared = [False] * len(groups)  # whether a group is best begun with the last part of the one before
     by_first: dict[int, list[int]] = {}
-    for number, group in enumerate(groups):
-        by_first.setdefault(group.first, []).append(number)
+    for number in sorted(range(len(groups)), key=lambda number: groups[number].last):
+        by_first.setdefault(groups[number].first, []).append(number)
     for place in range(count):
-        value = best[place] + skips[place]
-        if value > best[place + 1]:
-            best[place + 1], came[place + 1] = value, (place, None)
+        if best[place] + skips[place] > best[place + 1]:
+            best[place + 1], came[place + 1] = best[place] + skips[place], None
         for number in by_first.get(place, []):
             end = groups[number].last + 1
-            value = best[place] + scores[number]
+            value = best[place]
+            if end > place + 1 and wide[place + 1] + shares[place] > value:
+                value, shared[number] = wide[place + 1] + shares[place], True
+            value += scores[number]
             if value > best[end]:
-                best[end], came[end] = value, (place, number)
+                best[end], came[end] = value, number
+            if end > place + 1 and value > wide[end]:
+                wide[end], by_wide[end] = value, number
     path: list[int] = []
-    place = count
+    place, chosen = count, came[count]
     while place > 0:
-        place, chosen = came[place]
-        if chosen is not None:
-            path.append(chosen)
+        if chosen is None:
+            place -= 1
+            chosen = came[place]
+            continue
+        path.append(chosen)
+        place = groups[chosen].first
+        if shared[chosen]:
+            place += 1
+            chosen = by_wide[place]
+        else:
+            chosen = came[place]
     return path[::-1]

@@ -206,12 +206,13 @@ class DigitClassifier(LightningModule):
                 reduce=lambda statistic: cast(Tensor, strategy.reduce(statistic, reduce_op="mean")),
             )
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of the test images."""
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch of the test images; return its logits `(B, 10)` to the callbacks."""
         loss, logits = self._step(batch, "test")
         self._loss("test").update(loss, len(batch.targets))
         self.scores.update(logits, batch.targets)
         self.answers.update(logits, batch.targets, batch.indices)
+        return logits
 
     def on_test_epoch_end(self) -> None:
         """Make loss and accuracy known; not to the loggers, whose test curve is one point per epoch."""

@@ -29,6 +29,7 @@ class RunFolder(Callback):
         config_text: the same as YAML, for `config.yaml`.
         resumed: the folder of the run that goes on, if it does.
         first_step: the step it goes on with.
+        folder: where a new run is written; left out, the next free `version_N`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class RunFolder(Callback):
         config_text: str,
         resumed: Path | None = None,
         first_step: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.log_dir = log_dir
         self.experiment = experiment
@@ -46,17 +48,19 @@ class RunFolder(Callback):
         self.config_text = config_text
         self.resumed = resumed
         self.first_step = first_step
+        self.folder = folder
         self.path: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Reserve the folder in the main process and tell the others."""
         if stage != "fit" or self.path is not None:
             return
-        path = self.resumed
+        path = self.resumed or self.folder
         if path is None and trainer.is_global_zero:
             path = reserve(self.log_dir, self.experiment)
         self.path = path = Path(trainer.strategy.broadcast(str(path)))
         if trainer.is_global_zero:
+            path.mkdir(parents=True, exist_ok=True)
             (path / CONFIG).write_text(self.config_text, encoding="utf-8")
             print(f"run folder: {path}", flush=True)  # noqa: T201
         step = self.first_step if self.resumed is not None else None

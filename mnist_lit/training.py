@@ -408,8 +408,8 @@ def run(
         cli = DigitsCLI(command, args, stop=stop, folder=folder, callbacks=callbacks)
     except KeyboardInterrupt:
         return 128 + (stop.signum or signal.SIGINT)
-    except SystemExit as left:  # after --help, or Lightning's way out of a KeyboardInterrupt
-        return 128 + (stop.signum or signal.SIGINT) if left.code else 0
+    except SystemExit as left:  # after --help, or Lightning's way out of Ctrl-C or (without a code) of SIGTERM
+        return 128 + (stop.signum or signal.SIGINT) if left.code or stop.signum else 0
     except OSError as error:
         if debug:
             raise

@@ -28,10 +28,10 @@ from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.averaging import AveragedWeights
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.run.precision import default_precision
 from mnist_lit.run.quiet import silence_libraries
 from mnist_lit.settings import (
     check_devices,
-    default_precision,
     differences,
     plain_config,
     remembered_config,

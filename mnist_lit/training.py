@@ -28,6 +28,7 @@ from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.averaging import AveragedWeights
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.run.light_steps import lighten
 from mnist_lit.run.precision import default_precision
 from mnist_lit.run.quiet import silence_libraries
 from mnist_lit.settings import (
@@ -284,6 +285,7 @@ class DigitsCLI(LightningCLI):
             taken = {**now, **self.remembered, "trainer": {**now["trainer"], **self.remembered.get("trainer", {})}}
             for line in differences(taken, now):
                 self.say(f"resume     {line}")
+        lighten(self.trainer, self.model)
         started = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
         seconds = time.perf_counter() - started

@@ -6,6 +6,7 @@ at which every step began.
 
 import contextlib
 import io
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +25,7 @@ from mnist_lit.model.checkpoint_io import AtomicCheckpointIO
 from mnist_lit.model.classifier import DigitClassifier, one_cycle
 from mnist_lit.model.networks import NetworkName, Normalize
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
+from mnist_lit.run.light_steps import lighten
 
 LR, WEIGHT_DECAY, WARMUP, LOG_EVERY = 1e-3, 0.01, 0.3, 20  # those of configs/default.yaml
 ONE_LAYER = "one layer"
@@ -46,6 +48,25 @@ def unseen_terminal() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def as_lightning_leaves_it(*, imported: bool) -> Iterator[None]:
+    """Set the variable that importing Lightning sets and that slows optimisers down, or unset it as a plain loop has it.
+
+    Args:
+        imported: whether the peer is one that imports Lightning.
+    """
+    name = "PYTORCH_NVML_BASED_CUDA_CHECK"
+    before = os.environ.pop(name, None)
+    if imported:
+        os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
 def make_network(name: str) -> nn.Module:
     """Return a fresh network with its normalisation, channels last: `one layer`, or one by its name in the config."""
     if name == ONE_LAYER:
@@ -53,7 +74,7 @@ def make_network(name: str) -> nn.Module:
     else:
         from mnist_lit.model.networks import build_network
 
-        network = build_network(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = build_network(name).to(memory_format=torch.channels_last)
     return nn.Sequential(Normalize(0.13, 0.31), network)
 
 
@@ -76,14 +97,15 @@ def plain_steps(network: nn.Module, batches: Iterable[Batch], steps: int, precis
     optimizer, scheduler = make_optimizer(network, steps)
     network.train()
     begun = []
-    for _, batch in zip(range(steps), batches, strict=False):
-        begun.append(time.perf_counter())
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
-            loss = F.cross_entropy(network(batch.images).float(), batch.targets)
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
-        optimizer.step()
-        scheduler.step()
+    with as_lightning_leaves_it(imported=False):
+        for _, batch in zip(range(steps), batches, strict=False):
+            begun.append(time.perf_counter())
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16-mixed"):
+                loss = F.cross_entropy(network(batch.images).float(), batch.targets)
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+            optimizer.step()
+            scheduler.step()
     return begun
 
 
@@ -141,14 +163,15 @@ def bare_steps(network: nn.Module, data: DigitsDataModule, steps: int) -> list[f
     """Train by `Trainer(barebones=True)`: no logger, no checkpoint, no bar, no log calls."""
     module = PlainModule(network, steps, log=False)
     trainer = Trainer(barebones=True, accelerator="cpu", devices=1, max_epochs=1, limit_train_batches=steps)
-    trainer.fit(module, data.train_dataloader())
+    with as_lightning_leaves_it(imported=True):
+        trainer.fit(module, data.train_dataloader())
     return module.begun
 
 
 def stock_steps(network: nn.Module, data: DigitsDataModule, steps: int) -> list[float]:
     """Train by Lightning as it is installed, the loss logged at every step; the bar is drawn."""
     module = PlainModule(network, steps, log=True)
-    with tempfile.TemporaryDirectory() as folder, unseen_terminal():
+    with tempfile.TemporaryDirectory() as folder, unseen_terminal(), as_lightning_leaves_it(imported=True):
         trainer = Trainer(
             accelerator="cpu", devices=1, max_epochs=1, limit_train_batches=steps, default_root_dir=folder
         )
@@ -165,7 +188,7 @@ def own_callbacks(folder: Path, say: Callable[[str], None]) -> list[Any]:
 def own_steps(network: str, data: DigitsDataModule, steps: int, precision: Any) -> list[float]:
     """Train as `fit` does, with its run folder, loggers, checkpoints and bar."""
     module = OwnModule(network)
-    with tempfile.TemporaryDirectory() as folder, unseen_terminal():
+    with tempfile.TemporaryDirectory() as folder, unseen_terminal(), as_lightning_leaves_it(imported=True):
         trainer = Trainer(
             accelerator="cpu",
             devices=1,
@@ -179,6 +202,7 @@ def own_steps(network: str, data: DigitsDataModule, steps: int, precision: Any) 
             callbacks=own_callbacks(Path(folder), lambda line: None),
             plugins=[AtomicCheckpointIO()],
         )
+        lighten(trainer, module)
         trainer.fit(module, datamodule=data)
         for logger in trainer.loggers:
             logger.finalize("success")

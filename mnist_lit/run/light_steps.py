@@ -1,7 +1,7 @@
 """What Lightning does in every training step for nobody, taken out before a fit.
 
-The trainer calls every hook of every callback and of the module, overridden or not, each in a profiler's context; but it
-passes over an attribute that cannot be called. With five callbacks that is half of what Lightning adds to a short step.
+The trainer calls every hook of every callback and of the module, overridden or not, each in a profiler's context; but
+it passes over an attribute that cannot be called. With five callbacks that is half of what it adds to a short step.
 """
 
 import os

@@ -50,7 +50,7 @@ def unseen_terminal() -> Iterator[None]:
 
 @contextlib.contextmanager
 def as_lightning_leaves_it(*, imported: bool) -> Iterator[None]:
-    """Set the variable that importing Lightning sets and that slows optimisers down, or unset it as a plain loop has it.
+    """Set the variable that importing Lightning sets, which slows optimisers down; or unset it, as a plain loop has it.
 
     Args:
         imported: whether the peer is one that imports Lightning.

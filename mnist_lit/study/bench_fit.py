@@ -2,8 +2,8 @@
 
 Every training is a process of its own; the peers take turns. A training that is done is kept as a file, so that a
 stopped benchmark goes on where it was. Times are of the training (ours: the whole of `trainer.fit`, with reading and
-filtering the data, loggers, checkpoints, validation and bar; the recipes: their training loops alone) and, beside them, from
-the start of the process to its end.
+filtering the data, loggers, checkpoints, validation and bar; the recipes: their training loops alone) and, beside
+them, from the start of the process to its end.
 """
 
 import hashlib
@@ -160,7 +160,8 @@ def _times(values: Sequence[float]) -> dict[str, Any]:
 
 def table(data: dict[str, Any]) -> str:
     """Return what is printed; `data` is the content of the JSON file."""
-    rows = [("peer", "n", "test accuracy, %", "lowest", "highest", "training, s", "start to end, s")]
+    head = ("peer", "n", "test accuracy, %", "lowest", "highest", "training, s", "start to end, s")
+    rows: list[tuple[str, ...]] = [head]
     lines = []
     for peer, one in data["peers"].items():
         sd = "" if one["sd_accuracy"] is None else f" ± {100 * one['sd_accuracy']:.3f}"

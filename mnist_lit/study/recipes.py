@@ -1,4 +1,4 @@
-"""Two published ways to train on MNIST, written anew from their facts, in plain PyTorch: what `bench fit` compares with.
+"""Two published ways to train on MNIST, written anew from their facts in plain PyTorch, to compare with.
 
 Digits come in, plain data goes out. Nothing here imports Lightning: a process that runs a recipe pays for torch alone.
 """
@@ -49,13 +49,13 @@ def published(train: DigitSet, test: DigitSet, seed: int) -> dict[str, Any]:
     test_images, test_labels = _resident(test)
     torch.manual_seed(seed)
     network = CompactCNN()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2, betas=(0.7, 0.9))
     ready = time.perf_counter()
     steps = -(-len(labels) // 256)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-2, total_steps=steps, cycle_momentum=False)
     network.train()
-    for chosen in torch.randperm(len(labels)).split(256):
+    for chosen in torch.split(torch.randperm(len(labels)), 256):
         optimizer.zero_grad()
         loss = F.cross_entropy(network(images[chosen]), labels[chosen])
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
@@ -69,7 +69,7 @@ def published(train: DigitSet, test: DigitSet, seed: int) -> dict[str, Any]:
     }
 
 
-class _Samples(Dataset[tuple[Tensor, int]]):
+class Samples(Dataset[tuple[Tensor, int]]):
     """One PIL image at a time, as torchvision's MNIST does, through torchvision's transforms."""
 
     def __init__(self, digits: DigitSet) -> None:
@@ -119,8 +119,8 @@ def example(
         `accuracy` of the last epoch, `train_seconds` without the scoring, and `epochs`: accuracy and seconds of each.
     """
     torch.manual_seed(seed)
-    loader = DataLoader(_Samples(train), batch_size=64, shuffle=True)
-    scored = DataLoader(_Samples(test), batch_size=1000)
+    loader = DataLoader(Samples(train), batch_size=64, shuffle=True)
+    scored = DataLoader(Samples(test), batch_size=1000)
     network = example_network()
     optimizer = torch.optim.Adadelta(network.parameters(), lr=1.0)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)

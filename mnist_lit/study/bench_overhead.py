@@ -34,6 +34,7 @@ AUGMENTED = "fit, augmented"
 STEPS, WARM_UP = 600, 100  # of a turn with the one layer; the first ones are not counted
 REFERENCE_STEPS, REFERENCE_WARM_UP = 40, 5
 BATCH = 64
+REFERENCE = "reference"
 AUGMENT = Augmentation(degrees=10.0, translate=2.0, scale=0.1, shear=5.0)  # that of configs/default.yaml
 
 Steps = Callable[[], list[float]]
@@ -78,9 +79,9 @@ def reference_peers(
     """Return the reference network's step on batches that lie in memory, and as `fit` does it."""
     batches = [batch for _, batch in zip(range(steps), data.train_dataloader(), strict=False)]
     return {
-        PLAIN: lambda: plain_steps(make_network("reference"), batches, steps, precision),
-        OWN: lambda: own_steps("reference", data, steps, precision),
-        AUGMENTED: lambda: own_steps("reference", augmented, steps, precision),
+        PLAIN: lambda: plain_steps(make_network(REFERENCE), batches, steps, precision),
+        OWN: lambda: own_steps(REFERENCE, data, steps, precision),
+        AUGMENTED: lambda: own_steps(REFERENCE, augmented, steps, precision),
     }
 
 

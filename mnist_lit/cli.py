@@ -35,6 +35,7 @@ look
 
 ask
   study      does a filter help? filters × seeds trained, scored on clean and corrupted digits: table, figures
+  seeds      the same training with several seeds: table with intervals, and the committee of all networks
   bench      how well and how fast: measured here, alternating, with medians
 
 examples
@@ -100,6 +101,17 @@ def _study(command: str, args: Sequence[str], *, debug: bool) -> int:
     return run(args, OneLineParser, StrictConfigFile)
 
 
+def _seeds(command: str, args: Sequence[str], *, debug: bool) -> int:
+    from functools import partial
+
+    from mnist_lit.settings import differences
+    from mnist_lit.study.seeds import run
+    from mnist_lit.training import fit_config
+    from mnist_lit.training import run as run_lightning
+
+    return run(args, partial(run_lightning, "fit", debug=debug), fit_config, differences)
+
+
 def _bench(command: str, args: Sequence[str], *, debug: bool) -> int:
     from mnist_lit.study.bench import run
 
@@ -117,6 +129,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "filters": _filters,
     "report": _report,
     "study": _study,
+    "seeds": _seeds,
     "bench": _bench,
 }
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 from jsonargparse.typing import NonNegativeInt, register_type
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -28,10 +28,11 @@ from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.averaging import AveragedWeights
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
+from mnist_lit.run.light_steps import lighten
+from mnist_lit.run.precision import default_precision
 from mnist_lit.run.quiet import silence_libraries
 from mnist_lit.settings import (
     check_devices,
-    default_precision,
     differences,
     plain_config,
     remembered_config,
@@ -53,11 +54,29 @@ _DESCRIPTIONS = {
 
 
 class DigitsCLI(LightningCLI):
-    """The four commands that train or score."""
+    """The four commands that train or score.
 
-    def __init__(self, command: str, args: Sequence[str], *, stop: StopOnSignal) -> None:
+    Args:
+        command: which of them.
+        args: the words after it.
+        stop: listens for signals.
+        folder: where `fit` writes; left out, the next free folder under `log_dir`.
+        callbacks: more of them for the trainer.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        args: Sequence[str],
+        *,
+        stop: StopOnSignal,
+        folder: Path | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
         self.command = command
         self.stop = stop
+        self.folder = folder
+        self.callbacks = callbacks
         self.checkpoint: Path | None = None
         self.remembered: dict[str, Any] | None = None  # the config in the checkpoint
         self.entry: dict[str, Any] = {}  # the checkpoint's own entry, see `mnist_lit.model.checkpoint`
@@ -224,13 +243,15 @@ class DigitsCLI(LightningCLI):
             plain = plain_config(self._parser("fit"), config)
             resumed = folder_of(self.checkpoint) if self.checkpoint is not None else None
             text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-            self.run_folder = RunFolder(config.log_dir, config.experiment, plain, text, resumed, self.first_step)
+            self.run_folder = RunFolder(
+                config.log_dir, config.experiment, plain, text, resumed, self.first_step, self.folder
+            )
             if config.model.ema_decay > 0:
                 callbacks.append(AveragedWeights(config.model.ema_decay))
             callbacks += [self.run_folder, self.stop, *checkpoints(config.data.val_size)]
         given = self._get(self.config_init, "trainer")
         plugins = [*(given.get("plugins") or []), AtomicCheckpointIO()]
-        own = [*(given.get("callbacks") or []), *callbacks]
+        own = [*(given.get("callbacks") or []), *callbacks, *self.callbacks]
         return super().instantiate_trainer(plugins=plugins, callbacks=own, **kwargs)
 
     # ------------------------------------------------------------------ the commands
@@ -264,6 +285,7 @@ class DigitsCLI(LightningCLI):
             taken = {**now, **self.remembered, "trainer": {**now["trainer"], **self.remembered.get("trainer", {})}}
             for line in differences(taken, now):
                 self.say(f"resume     {line}")
+        lighten(self.trainer, self.model)
         started = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
         seconds = time.perf_counter() - started
@@ -352,17 +374,44 @@ def _short(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def run(command: str, args: Sequence[str], *, debug: bool) -> int:
-    """Run one of the four commands; see `mnist_lit.cli.main` for the exit status."""
+class _FitConfig(DigitsCLI):
+    """Everything that `fit` does before it trains."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Do nothing."""
+
+
+def fit_config(args: Sequence[str]) -> dict[str, Any]:
+    """Return the config of a new `fit` with these words, resolved, as plain data.
+
+    Raises:
+        UsageError: something in it is wrong, or it goes on from a checkpoint.
+    """
+    silence_libraries()
+    cli = _FitConfig("fit", args, stop=StopOnSignal())
+    if cli.checkpoint is not None:
+        raise UsageError(f"ckpt_path: {cli.checkpoint} is not allowed here; a training from the start is")
+    return plain_config(cli._parser("fit"), cli.config["fit"])
+
+
+def run(
+    command: str,
+    args: Sequence[str],
+    *,
+    debug: bool,
+    folder: Path | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> int:
+    """Run one of the four commands; see `DigitsCLI`, and `mnist_lit.cli.main` for the exit status."""
     if not debug:
         silence_libraries()
     stop = StopOnSignal()
     try:
-        cli = DigitsCLI(command, args, stop=stop)
+        cli = DigitsCLI(command, args, stop=stop, folder=folder, callbacks=callbacks)
     except KeyboardInterrupt:
         return 128 + (stop.signum or signal.SIGINT)
-    except SystemExit as left:  # after --help, or Lightning's way out of a KeyboardInterrupt
-        return 128 + (stop.signum or signal.SIGINT) if left.code else 0
+    except SystemExit as left:  # after --help, or Lightning's way out of Ctrl-C or (without a code) of SIGTERM
+        return 128 + (stop.signum or signal.SIGINT) if left.code or stop.signum else 0
     except OSError as error:
         if debug:
             raise

@@ -13,7 +13,6 @@ from small_data import write_idx
 from mnist_lit.data.idx import BUNDLED, KNOWN_SHA256
 from mnist_lit.data.sources import (
     DATASET_NAMES,
-    MNIST_DISPUTED,
     NUM_CLASSES,
     DatasetName,
     class_names,
@@ -71,11 +70,6 @@ def test_class_names_are_in_the_order_of_the_labels():
     assert list(class_names("mnist")) == list("0123456789")
     assert class_names("fashion_mnist")[9] == "Ankle boot"
     assert class_names("kmnist")[4] == "na"
-
-
-def test_the_disputed_images_are_fifteen_of_the_test_set():
-    assert len(MNIST_DISPUTED) == 15
-    assert all(0 <= index < 10_000 for index in MNIST_DISPUTED)
 
 
 def test_mnist_comes_from_the_bundle(calls):

@@ -124,7 +124,9 @@ class BatchLoader(DataLoader[Batch]):
         assert isinstance(order, BatchOrder)
         order.start = self._resume["batches_given"] if self._resume["epoch"] == order.epoch else 0
         self._position = {"epoch": order.epoch, "batches_given": order.start}
-        for batch in super().__iter__():
+        # Without workers the stock loader would only walk through each batch once more, looking for arrays in it.
+        batches = super().__iter__() if self.num_workers else map(self.dataset.__getitem__, order)
+        for batch in batches:
             self._position["batches_given"] += 1
             yield batch
 

@@ -247,6 +247,12 @@ class DigitsDataModule(LightningDataModule):
         """
         return PlainBatches(self._loader("predict", shared=False))
 
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Move a batch to the device; on the CPU it is there already."""
+        if device.type == "cpu":
+            return batch
+        return Batch(*(part.to(device, non_blocking=True) for part in batch))
+
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Replace, augment and corrupt training images on the device they have just been moved to."""
         trainer, corrupts = self.trainer, self.training_corruptions.p > 0

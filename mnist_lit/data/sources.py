@@ -26,12 +26,6 @@ _CLASS_NAMES = {
     "kmnist": ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 }  # fmt: skip
 
-# Test images of MNIST whose label human raters dispute (five raters each; "Pervasive label errors in test sets",
-# Northcutt, Athalye and Mueller 2021). Used to mark mistakes in figures, never to change a score.
-MNIST_DISPUTED = frozenset(
-    (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729),
-)
-
 
 def class_names(dataset: str) -> Sequence[str]:
     """Return the ten class names of a data set, in the order of its labels."""

@@ -25,6 +25,7 @@ from mnist_lit.model.metrics import Answers, curve_metrics, mean_loss, score_met
 from mnist_lit.model.networks import NetworkName, Normalize, build_network
 
 NUM_CLASSES = 10
+_COUNTED_AT_ONCE = 100  # batches
 
 
 class DigitClassifier(LightningModule):
@@ -95,11 +96,19 @@ class DigitClassifier(LightningModule):
         self.losses = nn.ModuleDict({part: mean_loss() for part in ("val", "test")})
         self.scores = score_metrics(NUM_CLASSES)
         self.answers = Answers()
-        self._train_correct: Tensor | int = 0
+        self._train_answers: list[tuple[Tensor, Tensor]] = []  # logits and targets of the epoch's last batches
+        self._train_correct: Tensor | int = 0  # in the batches before
         self._train_seen: Tensor | int = 0
         self._has_outliers = False  # among the training images; set in `setup`
         self._log_every = 1  # steps; the trainer's `log_every_n_steps`, once it starts
         self.example_input_array = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute: without `nn.Module`'s checks if it is the running hook's name, set 40 times a step."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     @property
     def contract(self) -> Contract:
@@ -143,12 +152,11 @@ class DigitClassifier(LightningModule):
             Failure: the loss is not finite. On a GPU it is looked at only when it is logged, to keep the steps going.
         """
         loss, logits = self._step(batch, "train")
-        self._train_correct = self._train_correct + (logits.detach().argmax(dim=1) == batch.targets).sum()
-        self._train_seen = self._train_seen + (
-            (batch.targets != NO_DIGIT).sum() if self._has_outliers else len(batch.targets)
-        )
+        self._train_answers.append((logits.detach(), batch.targets))
+        if len(self._train_answers) == _COUNTED_AT_ONCE:
+            self._count_train_answers()
         is_logged = batch_idx % self._log_every == 0
-        if (is_logged or self.device.type == "cpu") and not bool(torch.isfinite(loss)):
+        if (is_logged or loss.is_cpu) and not math.isfinite(loss.item()):
             raise Failure(
                 f"model.lr: the loss is {loss.item()} at step {self.global_step} (a smaller lr than {self.lr} may help)"
             )
@@ -159,11 +167,20 @@ class DigitClassifier(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log the training accuracy of the epoch, over all processes."""
+        self._count_train_answers()
         counts = torch.as_tensor([float(self._train_correct), float(self._train_seen)], device=self.device)
         total = self.trainer.strategy.reduce(counts, reduce_op="sum")
         assert isinstance(total, Tensor)
         self.log("train/acc", total[0] / total[1].clamp(min=1.0))
         self._train_correct, self._train_seen = 0, 0
+
+    def _count_train_answers(self) -> None:
+        """Count many batches at once: one by one, counting would take as long as a small network's forward pass."""
+        if self._train_answers:
+            logits, targets = (torch.cat(parts) for parts in zip(*self._train_answers, strict=True))
+            self._train_correct = self._train_correct + (logits.argmax(dim=1) == targets).sum()
+            self._train_seen = self._train_seen + ((targets != NO_DIGIT).sum() if self._has_outliers else len(targets))
+            self._train_answers.clear()
 
     def _reset_metrics(self) -> None:
         """Empty all metrics; at the start, since states made at the end of inference could not be updated later."""
@@ -212,12 +229,13 @@ class DigitClassifier(LightningModule):
                 reduce=lambda statistic: cast(Tensor, strategy.reduce(statistic, reduce_op="mean")),
             )
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Score one batch of the test images."""
+    def test_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score one batch of the test images; return its logits `(B, 10)` to the callbacks."""
         loss, logits = self._step(batch, "test")
         self._loss("test").update(loss, len(batch.targets))
         self.scores.update(logits, batch.targets)
         self.answers.update(logits, batch.targets, batch.indices)
+        return logits
 
     def on_test_epoch_end(self) -> None:
         """Make loss and accuracy known; not to the loggers, whose test curve is one point per epoch."""
@@ -240,12 +258,10 @@ class DigitClassifier(LightningModule):
             optimizer = torch.optim.SGD(
                 groups, lr=self.lr, momentum=self.momentum, nesterov=self.momentum > 0, fused=True
             )
-        factor = (lambda step: 1.0) if self.schedule == "constant" else self._one_cycle
+        steps = int(self.trainer.estimated_stepping_batches) if self.schedule == "one_cycle" else 0
+        factor = (lambda step: one_cycle(step / max(1, steps - 1), self.warmup)) if steps else (lambda step: 1.0)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _one_cycle(self, step: int) -> float:
-        return one_cycle(step / max(1, int(self.trainer.estimated_stepping_batches) - 1), self.warmup)
 
     def on_train_start(self) -> None:
         """Let the hyper-parameters of the config win over those that a resumed optimiser remembers."""

@@ -29,6 +29,7 @@ class RunFolder(Callback):
         config_text: the same as YAML, for `config.yaml`.
         resumed: the folder of the run that goes on, if it does.
         first_step: the step it goes on with.
+        folder: where a new run is written; left out, the next free `version_N`.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class RunFolder(Callback):
         config_text: str,
         resumed: Path | None = None,
         first_step: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.log_dir = log_dir
         self.experiment = experiment
@@ -46,17 +48,19 @@ class RunFolder(Callback):
         self.config_text = config_text
         self.resumed = resumed
         self.first_step = first_step
+        self.folder = folder
         self.path: Path | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Reserve the folder in the main process and tell the others."""
         if stage != "fit" or self.path is not None:
             return
-        path = self.resumed
+        path = self.resumed or self.folder
         if path is None and trainer.is_global_zero:
             path = reserve(self.log_dir, self.experiment)
         self.path = path = Path(trainer.strategy.broadcast(str(path)))
         if trainer.is_global_zero:
+            path.mkdir(parents=True, exist_ok=True)
             (path / CONFIG).write_text(self.config_text, encoding="utf-8")
             print(f"run folder: {path}", flush=True)  # noqa: T201
         step = self.first_step if self.resumed is not None else None
@@ -83,19 +87,25 @@ class RunFolder(Callback):
         checkpoint.setdefault(KEY, {})["config"] = self.config
 
 
+class _EpochCheckpoint(ModelCheckpoint):
+    """A checkpoint callback that is not asked after every step whether it wants to save."""
+
+    on_train_batch_end = None  # type: ignore[assignment]  # the trainer passes over what cannot be called
+
+
 def checkpoints(val_size: int) -> list[ModelCheckpoint]:
     """Return the callbacks that keep `best.ckpt` and `last.ckpt`, written at the end of an epoch.
 
     Best is best on validation; without validation images the last epoch counts, and both files are of it.
     """
-    best = ModelCheckpoint(
+    best = _EpochCheckpoint(
         filename=BEST,
         monitor="val/acc" if val_size else None,
         mode="max",
         enable_version_counter=False,
         save_on_train_epoch_end=True,
     )
-    last = ModelCheckpoint(filename=LAST, enable_version_counter=False, save_on_train_epoch_end=True)
+    last = _EpochCheckpoint(filename=LAST, enable_version_counter=False, save_on_train_epoch_end=True)
     return [best, last]
 
 
@@ -107,10 +117,12 @@ class StopOnSignal(Callback):
 
     def __init__(self) -> None:
         self.signum: int | None = None
+        self._alone = True  # no other process that could have been told
         self._before: dict[int, Any] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen, while fitting and in the main thread only."""
+        self._alone = trainer.world_size == 1
         if stage == "fit":
             try:
                 for signum in (signal.SIGINT, signal.SIGTERM):
@@ -128,10 +140,11 @@ class StopOnSignal(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop, if a signal came."""
-        if self._any_process_was_told(trainer):
-            folder = next(c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
-            trainer.save_checkpoint(Path(str(folder)) / f"{LAST}.ckpt")
-            raise KeyboardInterrupt
+        if (self._alone and self.signum is None) or not self._any_process_was_told(trainer):
+            return
+        folder = next(c.dirpath for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
+        trainer.save_checkpoint(Path(str(folder)) / f"{LAST}.ckpt")
+        raise KeyboardInterrupt
 
     def _any_process_was_told(self, trainer: Trainer) -> bool:
         told = self.signum is not None
@@ -154,6 +167,9 @@ class StopOnSignal(Callback):
         self._before.clear()
 
 
+_SECONDS_BETWEEN_DRAWINGS = 0.1
+
+
 class Progress(TQDMProgressBar):
     """A bar with the two numbers that matter; one line per epoch where stderr is not a terminal.
 
@@ -164,6 +180,7 @@ class Progress(TQDMProgressBar):
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(refresh_rate=1)
         self._say = say
+        self._drawn = 0.0  # when, by `time.perf_counter`
         self._is_terminal = sys.stderr.isatty()
         self._epoch_start = 0.0
 
@@ -178,6 +195,17 @@ class Progress(TQDMProgressBar):
         metrics = trainer.callback_metrics
         shown = {name: metrics[name].item() for name in ("train/loss", "val/acc") if name in metrics}
         return {name: f"{value:.4f}" for name, value in shown.items()}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw the bar anew, ten times a second and at the end: steps can be many times faster than eyes."""
+        if not self._is_terminal:
+            return
+        now = time.perf_counter()
+        if now - self._drawn >= _SECONDS_BETWEEN_DRAWINGS or batch_idx + 1 == self.total_train_batches:
+            self._drawn = now
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
         """Start the clock of the epoch."""

@@ -113,6 +113,7 @@ def mistakes_figure(
     total_errors: int,
     total: int,
     disputed: Collection[int] = (),
+    whose: str = "",
 ) -> Figure:
     """Show up to 36 wrong answers, the most confident first, as images with truth, answer and confidence.
 
@@ -127,6 +128,7 @@ def mistakes_figure(
         total_errors: How many mistakes there were in all.
         total: How many images were looked at.
         disputed: Indices whose label human raters dispute; they get a mark.
+        whose: Who made the mistakes, for the title.
 
     Returns:
         A sheet of six columns and as many rows as are needed.
@@ -136,6 +138,8 @@ def mistakes_figure(
     title = f"The {shown} worst of {total_errors:,} mistakes" if shown < total_errors else f"All {shown} mistakes"
     if shown <= 1:
         title = "No mistakes" if total_errors == 0 else title if shown < total_errors else "The only mistake"
+    if whose:
+        title = f"{whose}: {title[0].lower()}{title[1:]}"
     accuracy = f" ({100 * (1 - total_errors / total):.2f} % right)" if total else ""
     subtitle = f"{total_errors:,} of {total:,} images read wrongly{accuracy}."
     if shown:

@@ -16,6 +16,7 @@ from mnist_lit.errors import Failure, UsageError
 from mnist_lit.model.checkpoint import load_model
 from mnist_lit.model.networks import Normalize, build_network
 from mnist_lit.run import robustness
+from mnist_lit.run.benchmarks import benchmark_tables, marks
 from mnist_lit.run.figures import save_figure
 from mnist_lit.run.folder import BEST, RESULTS
 from mnist_lit.run.markdown import by_experiment, percent, table
@@ -101,6 +102,16 @@ def fill_in(readme: Path, table: str, start: str = START, end: str = END) -> Non
     after = rest.split(end, 1)[1]
     new = f"{before}{start}\n{table}\n{end}{after}"
     write_atomically(readme, lambda file: file.write(new.encode("utf-8")))
+
+
+def fill_in_benchmarks(readme: Path, results: Path | None, language: str) -> None:
+    """Fill in the tables of benchmarks and seeds whose marks the README has; `results` is the folder of them all."""
+    if results is None:
+        return
+    for name, text in benchmark_tables(results, language).items():
+        start, end = marks(name)
+        if start in readme.read_text(encoding="utf-8"):
+            fill_in(readme, text, start, end)
 
 
 def read_collected(folder: Path) -> list[dict[str, Any]]:
@@ -200,10 +211,14 @@ def run(args: Sequence[str]) -> int:
     collected = robustness.read_robustness(options.results) if options.results is not None else []
     if collected:
         print(f"\n{robustness.robustness_table(collected)}")  # noqa: T201
+    if options.results is not None:
+        for text in benchmark_tables(options.results).values():
+            print(f"\n{text}")  # noqa: T201
     for readme in options.table:
         language = "zh" if ".zh" in readme.name else "en"
         fill_in(readme, result_table(results, language))
         if collected:
             fill_in(readme, robustness.robustness_table(collected, language), robustness.START, robustness.END)
+        fill_in_benchmarks(readme, options.results, language)
         print(f"wrote {readme}")  # noqa: T201
     return 0

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.disputed import MNIST_DISPUTED
 from mnist_lit.data.filters import FilterChain
-from mnist_lit.data.sources import MNIST_DISPUTED, class_names, load_part
+from mnist_lit.data.sources import class_names, load_part
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.model.networks import build_network
 from mnist_lit.run.figures import confusion_figure, curves_figure, filters_figure, mistakes_figure, save_figure

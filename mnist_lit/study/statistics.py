@@ -97,6 +97,23 @@ def estimate(values: Sequence[float], alpha: float = 0.05) -> Estimate:
     return Estimate(n, mean, sd, mean - half, mean + half)
 
 
+def wilson(successes: float, n: int, alpha: float = 0.05) -> tuple[float, float]:
+    """Return the confidence interval of a proportion at the level 1 − `alpha`.
+
+    Args:
+        successes: how many of `n` (a mean over several counts need not be whole).
+        n: independent trials, at least 1.
+        alpha: chance that the interval misses.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+    """
+    z = statistics.NormalDist().inv_cdf(1 - alpha / 2)
+    share, scale = successes / n, 1 + z * z / n
+    centre = (share + z * z / (2 * n)) / scale
+    half = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 @dataclass(frozen=True)
 class Comparison:
     """A paired comparison as one of several.

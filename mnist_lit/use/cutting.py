@@ -76,6 +76,23 @@ def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float, int
     return parts
 
 
+def widened(parts: Sequence[Piece], whole: Piece, by: float) -> Piece:
+    """Give parts of a piece back the ink beyond their cuts, for strokes that belong to both sides.
+
+    Args:
+        parts: cut from `whole`.
+        whole: the piece.
+        by: stroke widths.
+    """
+    mask = np.zeros(whole.mask.shape, np.uint8)
+    for part in parts:
+        top, left = part.top - whole.top, part.left - whole.left
+        mask[top : top + part.height, left : left + part.width] |= part.mask
+    reach = max(1, round(by * stroke_width(whole)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    return _cropped(whole.mask & (cv2.dilate(mask, disc) > 0), whole)
+
+
 def _cropped(mask: npt.NDArray[np.bool_], piece: Piece) -> Piece:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     inside = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]

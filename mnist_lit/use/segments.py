@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.cutting import cut, render, stroke_length
+from mnist_lit.use.cutting import cut, render, stroke_length, widened
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 from mnist_lit.use.paper import Bytes, Floats
 
 _MAX_PARTS = 5  # of one digit
+_BEYOND = (0.6, 1.1)  # stroke widths: how far ink beyond a cut may be a group's as well
 _LEAST = -99.0  # groups that are less plausible by their shape alone are not even recognized
 
 # Shapes of the digits 0 to 9 among the 55,000 training images of MNIST, as natural logarithms, mean and standard
@@ -57,7 +58,6 @@ _WIDE, _NARROW = -1.02, 0.18  # a width that is unusual for the answer, per half
 _LONG, _SHORT = -1.21, -0.59  # strokes that are unusual for the answer, the same beyond `_NEAR`
 _NEAR = 0.6
 _SKIP = np.array([-6.25, -4.83, 8.62, -0.34], np.float32)  # what is no digit: see `_skip_measures`
-_SHARE = np.array([-10.77, -3.45, -4.63, -1e9], np.float32)  # two digits with one stroke: see `_share_measures`
 _LARGEST_SPECK = 0.45  # digit heights
 
 
@@ -125,35 +125,54 @@ def segment(
         recognize: uint8 `(N, 28, 28)` to float32 `(N, 10)`.
     """
     parts = [_parts(line, ink) for line in lines]
-    groups, images, shapes = candidates(lines, parts, ink)
+    groups, views = candidates(lines, parts, ink)
     if not groups:
         return [[] for _ in lines]
-    probabilities = recognize(np.stack(images))
+    probabilities = recognize(np.concatenate(views))
+    chosen, start = [], 0
+    for own in views:  # the view that the recognizer is surest of
+        chosen.append(start + int(np.argmax(probabilities[start : start + len(own)].max(axis=1))))
+        start += len(own)
+    probabilities, images = probabilities[chosen], np.concatenate(views)[chosen]
+    scores = [
+        float(group.measures @ _WEIGHTS) + _answer_score(group.aspect, stroke_length(image), answer)
+        for group, image, answer in zip(groups, images, probabilities, strict=True)
+    ]
     found = []
     for index, line in enumerate(lines):
-        own = [number for number, group in enumerate(groups) if group.line == index]
-        scores = [float(groups[n].measures @ _WEIGHTS) + _answer_score(shapes[n], probabilities[n]) for n in own]
+        of_line = [number for number, group in enumerate(groups) if group.line == index]
         skips = [float(_skip_measures(part, line) @ _SKIP) for part in parts[index]]
-        shares = [float(_share_measures(parts[index], n, line.height) @ _SHARE) for n in range(len(skips))]
-        path = _best_path([groups[number] for number in own], scores, skips, shares)
-        found.append([Segment(groups[own[one]].pieces, images[own[one]], probabilities[own[one]]) for one in path])
+        path = _best_path([groups[number] for number in of_line], [scores[number] for number in of_line], skips)
+        taken = [of_line[place] for place in path]
+        found.append([Segment(groups[n].pieces, images[n], probabilities[n]) for n in taken])
     return found
 
 
 def candidates(
     lines: Sequence[TextLine], parts: Sequence[Sequence[Part]], ink: Bytes
-) -> tuple[list[Group], list[npt.NDArray[np.uint8]], list[Floats]]:
-    """Every group worth a look, its image `(28, 28)`, and how well its shape suits each answer `(10,)`."""
-    groups, images, shapes = [], [], []
+) -> tuple[list[Group], list[npt.NDArray[np.uint8]]]:
+    """Every group worth a look, and its views `(V, 28, 28)`: as it was cut, then with some ink from beyond the cuts."""
+    groups, views = [], []
     for index, line in enumerate(lines):
         for group in _groups(index, parts[index], line):
             image = render(group.pieces, ink)
             shape = _shape_scores(group.aspect, stroke_length(image))
             if float(group.measures @ _WEIGHTS) + float(shape.max()) > _LEAST:
                 groups.append(group)
-                images.append(image)
-                shapes.append(shape)
-    return groups, images, shapes
+                more = [render(pieces, ink) for pieces in _widened(parts[index][group.first : group.last + 1], line)]
+                views.append(np.stack([image, *more]))
+    return groups, views
+
+
+def _widened(parts: Sequence[Part], line: TextLine) -> list[list[Piece]]:
+    """The ink of a group with that beyond its cuts, by growing reach; nothing where the group has no cuts."""
+    by_parent: dict[int, list[Piece]] = {}
+    for part in parts:
+        by_parent.setdefault(part.parent, []).append(part.piece)
+    whole = sum(line.pieces[parent].area for parent in by_parent)
+    if sum(piece.area for pieces in by_parent.values() for piece in pieces) == whole:
+        return []
+    return [[widened(own, line.pieces[parent], by) for parent, own in by_parent.items()] for by in _BEYOND]
 
 
 def _parts(line: TextLine, ink: Bytes) -> list[Part]:
@@ -170,14 +189,6 @@ def _skip_measures(part: Part, line: TextLine) -> Floats:
     size = max(part.piece.height, part.piece.width) / line.height
     faint = max(0.0, 0.8 - part.piece.darkness / line.darkness)
     return np.array([1.0, size, faint, max(0.0, size - _LARGEST_SPECK)], np.float32)
-
-
-def _share_measures(parts: list[Part], number: int, height: float) -> Floats:
-    """What says whether two digits have a part in common: 1, its width and height, 1 if it is not between two cuts."""
-    piece, parent = parts[number].piece, parts[number].parent
-    neighbours = parts[max(0, number - 1) : number] + parts[number + 1 : number + 2]
-    apart = len(neighbours) < 2 or any(other.parent != parent for other in neighbours)
-    return np.array([1.0, piece.width / height, piece.height / height, apart], np.float32)
 
 
 def _groups(line: int, parts: Sequence[Part], about: TextLine) -> list[Group]:
@@ -267,55 +278,38 @@ def _shape_scores(aspect: float, length: float) -> Floats:
     return np.asarray(_ANSWERS + width + np.where(away > 0, _LONG, _SHORT) * away**2 / 2, np.float32)
 
 
-def _answer_score(shape: Floats, probabilities: Floats) -> float:
+def _answer_score(aspect: float, length: float, probabilities: Floats) -> float:
     """What the recognizer makes of a group, where its shape suits the answer, as a logarithm."""
-    return float(np.max(_NET * np.log(probabilities + 1e-4) + shape))
+    return float(np.max(_NET * np.log(probabilities + 1e-4) + _shape_scores(aspect, length)))
 
 
-def _best_path(
-    groups: Sequence[Group], scores: Sequence[float], skips: Sequence[float], shares: Sequence[float]
-) -> list[int]:
+def _best_path(groups: Sequence[Group], scores: Sequence[float], skips: Sequence[float]) -> list[int]:
     """Which groups cover the parts of a line best: indices from the left.
 
     Args:
         groups: of the line.
         scores: one per group.
         skips: one per part: what leaving it out scores.
-        shares: one per part: what scores that it ends one group and begins the next, both of several parts.
     """
     count = len(skips)
-    best = [0.0] + [-1e18] * count  # of the ways to cover the parts before a place
-    came: list[int | None] = [None] * (count + 1)  # by which group; None where the last part was left out
-    wide, by_wide = [-1e18] * (count + 1), [-1] * (count + 1)  # the same for those that end with several parts
-    shared = [False] * len(groups)  # whether a group is best begun with the last part of the one before
+    best = [0.0] + [-1e18] * count
+    came: list[tuple[int, int | None]] = [(0, None)] * (count + 1)
     by_first: dict[int, list[int]] = {}
-    for number in sorted(range(len(groups)), key=lambda number: groups[number].last):
-        by_first.setdefault(groups[number].first, []).append(number)
+    for number, group in enumerate(groups):
+        by_first.setdefault(group.first, []).append(number)
     for place in range(count):
-        if best[place] + skips[place] > best[place + 1]:
-            best[place + 1], came[place + 1] = best[place] + skips[place], None
+        value = best[place] + skips[place]
+        if value > best[place + 1]:
+            best[place + 1], came[place + 1] = value, (place, None)
         for number in by_first.get(place, []):
             end = groups[number].last + 1
-            value = best[place]
-            if end > place + 1 and wide[place + 1] + shares[place] > value:
-                value, shared[number] = wide[place + 1] + shares[place], True
-            value += scores[number]
+            value = best[place] + scores[number]
             if value > best[end]:
-                best[end], came[end] = value, number
-            if end > place + 1 and value > wide[end]:
-                wide[end], by_wide[end] = value, number
+                best[end], came[end] = value, (place, number)
     path: list[int] = []
-    place, chosen = count, came[count]
+    place = count
     while place > 0:
-        if chosen is None:
-            place -= 1
-            chosen = came[place]
-            continue
-        path.append(chosen)
-        place = groups[chosen].first
-        if shared[chosen]:
-            place += 1
-            chosen = by_wide[place]
-        else:
-            chosen = came[place]
+        place, chosen = came[place]
+        if chosen is not None:
+            path.append(chosen)
     return path[::-1]

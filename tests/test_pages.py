@@ -5,7 +5,6 @@ import dataclasses
 import cv2
 import numpy as np
 import pytest
-from page_checks import ink
 
 from mnist_lit.data.idx import BUNDLED, read_set
 from mnist_lit.study import page_looks

@@ -21,7 +21,6 @@ from mnist_lit.data.corruptions import check_name
 from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import BUNDLED, Images, Part, find_file
-from mnist_lit.data.outliers import Outliers
 from mnist_lit.data.preparation import apply_chain, filter_batch, pixel_mean_std, stratified_split
 from mnist_lit.data.sources import DatasetName, class_names, is_downloaded, load_part
 from mnist_lit.data.training_corruptions import TrainingCorruptions
@@ -40,8 +39,6 @@ class DigitsDataModule(LightningDataModule):
         augment: random turns, shifts, stretches, slants and bends of the training images.
         training_corruptions: random noise, blur, occlusion and more on the training images, none of it among the 15
             that `corruption` names. The filters then run after it, on every batch anew, as they will in use.
-        outliers: training images that are replaced by what is no digit (two digits as one, parts of digits), to be
-            trained on with equal probabilities, so that the network is unsure of what it should not be sure of.
         batch_size: training images per step and device.
         eval_batch_size: images per step and device in validation and test.
         val_size: how many training images are kept for validation; 0 trains on all of them, and then nothing can be
@@ -64,7 +61,6 @@ class DigitsDataModule(LightningDataModule):
         filters: FilterChain | None = None,
         augment: Augmentation = Augmentation(),  # noqa: B008 - frozen
         training_corruptions: TrainingCorruptions = TrainingCorruptions(p=0.0),  # noqa: B008 - frozen
-        outliers: Outliers = Outliers(),  # noqa: B008 - frozen
         batch_size: PositiveInt = 64,
         eval_batch_size: PositiveInt = 500,
         val_size: NonNegativeInt = 5_000,
@@ -85,7 +81,6 @@ class DigitsDataModule(LightningDataModule):
         self.training_corruptions = training_corruptions
         if training_corruptions.p > 0 and self.filters.training_only:
             raise ValueError(f"data.filters: {self.filters} is random, and cannot follow data.training_corruptions")
-        self.outliers = outliers
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.val_size = val_size
@@ -254,17 +249,14 @@ class DigitsDataModule(LightningDataModule):
         return Batch(*(part.to(device, non_blocking=True) for part in batch))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Replace, augment and corrupt training images on the device they have just been moved to."""
+        """Augment and corrupt training batches on the device they have just been moved to."""
         trainer, corrupts = self.trainer, self.training_corruptions.p > 0
-        changes = corrupts or self.outliers.p > 0 or not self.augment.is_identity
-        if trainer is None or not trainer.training or not changes:
+        if (self.augment.is_identity and not corrupts) or trainer is None or not trainer.training:
             return batch
-        images, targets = batch.images, batch.targets
+        images = batch.images
         draw = {"seed": self.seed, "epoch": trainer.current_epoch, "indices": batch.indices}
-        if self.outliers.p > 0:
-            images, targets = self.outliers(images, targets, self._datasets["train"].images, **draw)
         if not self.augment.is_identity:
             images = random_warp(images, self.augment, **draw)
         if corrupts:
             images = filter_batch(self.filters, self.training_corruptions(images, **draw))
-        return batch._replace(images=images, targets=targets)
+        return batch._replace(images=images)

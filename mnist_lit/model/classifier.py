@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
 from mnist_lit.data.batches import Batch
-from mnist_lit.data.outliers import NO_DIGIT
 from mnist_lit.errors import Failure
 from mnist_lit.model.adaptation import adapt_batchnorm as adapt
 from mnist_lit.model.adaptation import has_batchnorm
@@ -98,8 +97,7 @@ class DigitClassifier(LightningModule):
         self.answers = Answers()
         self._train_answers: list[tuple[Tensor, Tensor]] = []  # logits and targets of the epoch's last batches
         self._train_correct: Tensor | int = 0  # in the batches before
-        self._train_seen: Tensor | int = 0
-        self._has_outliers = False  # among the training images; set in `setup`
+        self._train_seen = 0
         self._log_every = 1  # steps; the trainer's `log_every_n_steps`, once it starts
         self.example_input_array = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
 
@@ -120,7 +118,6 @@ class DigitClassifier(LightningModule):
         datamodule = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and datamodule is not None:
             self.filters = str(datamodule.filters)
-            self._has_outliers = datamodule.outliers.p > 0
             if self.standardize:
                 self.normalize.mean.fill_(datamodule.mean)
                 self.normalize.std.fill_(datamodule.std)
@@ -142,8 +139,7 @@ class DigitClassifier(LightningModule):
         """Return loss (scalar) and logits `(B, 10)`, both float32. Labels are smoothed in training only."""
         logits = self(batch.images).float()
         smoothing = self.label_smoothing if stage == "train" else 0.0
-        targets = with_outliers(batch.targets) if stage == "train" and self._has_outliers else batch.targets
-        return F.cross_entropy(logits, targets, label_smoothing=smoothing), logits
+        return F.cross_entropy(logits, batch.targets, label_smoothing=smoothing), logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss of one batch; log it every `log_every_n_steps` steps, since a log call costs time.
@@ -179,7 +175,7 @@ class DigitClassifier(LightningModule):
         if self._train_answers:
             logits, targets = (torch.cat(parts) for parts in zip(*self._train_answers, strict=True))
             self._train_correct = self._train_correct + (logits.argmax(dim=1) == targets).sum()
-            self._train_seen = self._train_seen + ((targets != NO_DIGIT).sum() if self._has_outliers else len(targets))
+            self._train_seen += len(targets)
             self._train_answers.clear()
 
     def _reset_metrics(self) -> None:
@@ -285,13 +281,6 @@ class DigitClassifier(LightningModule):
 
     def _val_parts(self) -> list[str]:
         return list(getattr(getattr(self.trainer, "datamodule", None), "val_parts", ["val"]))
-
-
-def with_outliers(targets: Tensor) -> Tensor:
-    """Map class indices `(B,)` to probabilities `(B, 10)`: 1 for the class, a tenth each for what is no digit."""
-    is_digit = targets != NO_DIGIT
-    hot = F.one_hot(targets.clamp(min=0), NUM_CLASSES).float()
-    return torch.where(is_digit[:, None], hot, torch.full_like(hot, 1.0 / NUM_CLASSES))
 
 
 def one_cycle(progress: float, warmup: float) -> float:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
+import httpx
 import numpy as np
 from PIL import Image
 from selenium import webdriver
@@ -43,6 +44,10 @@ def served(folder, *words):
     """Serve the page in a process; yields its address."""
     process, address = start(folder, *words)
     try:
+        # The first answer waits for PyTorch to start, which takes long where many tests run at once.
+        sample = bytes(cv2.imencode(".png", np.full((60, 80), 255, np.uint8))[1])
+        headers = {"content-type": "image/png"}
+        assert httpx.post(f"{address}api/digit", content=sample, headers=headers, timeout=TIMEOUT).status_code == 200
         yield address
     finally:
         process.terminate()

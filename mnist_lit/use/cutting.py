@@ -76,19 +76,18 @@ def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float, int
     return parts
 
 
-def widened(parts: Sequence[Piece], whole: Piece, by: float) -> Piece:
+def widened(parts: Sequence[Piece], whole: Piece, reach: int) -> Piece:
     """Give parts of a piece back the ink beyond their cuts, for strokes that belong to both sides.
 
     Args:
         parts: cut from `whole`.
         whole: the piece.
-        by: stroke widths.
+        reach: pixels, from 1.
     """
     mask = np.zeros(whole.mask.shape, np.uint8)
     for part in parts:
         top, left = part.top - whole.top, part.left - whole.left
         mask[top : top + part.height, left : left + part.width] |= part.mask
-    reach = max(1, round(by * stroke_width(whole)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return _cropped(whole.mask & (cv2.dilate(mask, disc) > 0), whole)
 
@@ -163,7 +162,9 @@ def render(pieces: Sequence[Piece], ink: Bytes) -> npt.NDArray[np.uint8]:
     y, x = max(top, 0), max(left, 0)
     window = ink[y:bottom, x:right]
     padded[y - top : y - top + window.shape[0], x - left : x - left + window.shape[1]] = window
-    level = max(1.0, float(np.percentile(padded[mask > 0], 80)))
+    inked = padded[mask > 0]
+    rank = round(0.8 * (len(inked) - 1))
+    level = max(1.0, float(np.partition(inked, rank)[rank]))
     return place_digit(np.clip(np.where(fringe, padded, 0) / level, 0, 1).astype(np.float32))
 
 

@@ -12,14 +12,15 @@ from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import find_lines
-from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, find_sheet, map_ink, without_table
+from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, map_ink
 from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segments import Segment, segment
+from mnist_lit.use.sheet import find_sheet, without_table
 from mnist_lit.use.transcript import Box, Digit, Line, Number, Page, around
 
 __all__ = ["CONFIDENCE_THRESHOLD", "Box", "Digit", "Line", "Number", "Page", "annotate", "read_page"]
 
-CONFIDENCE_THRESHOLD = 0.5  # of the best answer; below it the text has a "?"
+CONFIDENCE_THRESHOLD = 0.4  # of the best answer; below it, where most answers are wrong, the text has a "?"
 UNKNOWN = "?"
 _LOOK_PIXELS = 1.2e6  # of the first look, which finds the size of the digits
 _MOST_PIXELS = 6e6  # of the ink map that is read from

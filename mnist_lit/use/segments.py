@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.cutting import cut, render, stroke_length, widened
+from mnist_lit.use.cutting import cut, render, stroke_length, stroke_width, widened
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 from mnist_lit.use.paper import Bytes, Floats
 
 _MAX_PARTS = 5  # of one digit
 _BEYOND = (0.6, 1.1)  # stroke widths: how far ink beyond a cut may be a group's as well
-_LEAST = -99.0  # groups that are less plausible by their shape alone are not even recognized
+_LEAST = -7.0  # groups that are less plausible by their shape alone are not even recognized
 
 # Shapes of the digits 0 to 9 among the 55,000 training images of MNIST, as natural logarithms, mean and standard
 # deviation: width : height; length of the strokes : height (see `stroke_length`), which tells one digit from two.
@@ -30,7 +30,7 @@ _ASPECT_SD = np.array([0.200, 0.464, 0.221, 0.214, 0.216, 0.263, 0.219, 0.218, 0
 _LENGTH_MEAN = np.array([0.837, 0.044, 0.719, 0.695, 0.556, 0.729, 0.617, 0.480, 0.763, 0.587], np.float32)
 _LENGTH_SD = np.array([0.117, 0.101, 0.162, 0.162, 0.118, 0.162, 0.186, 0.128, 0.148, 0.138], np.float32)
 
-# What speaks for or against a group, see `_measures`, in units of log probability.
+# What speaks for or against a group, see `_group`, in units of log probability.
 _WEIGHTS = np.array(
     [
         0.52,  # every digit: one wide digit is no better than two narrow ones
@@ -154,25 +154,32 @@ def candidates(
     """Every group worth a look, and its views `(V, 28, 28)`: as it was cut, then with some ink from beyond the cuts."""
     groups, views = [], []
     for index, line in enumerate(lines):
+        widths = [stroke_width(piece) for piece in line.pieces]
         for group in _groups(index, parts[index], line):
             image = render(group.pieces, ink)
             shape = _shape_scores(group.aspect, stroke_length(image))
             if float(group.measures @ _WEIGHTS) + float(shape.max()) > _LEAST:
                 groups.append(group)
-                more = [render(pieces, ink) for pieces in _widened(parts[index][group.first : group.last + 1], line)]
-                views.append(np.stack([image, *more]))
+                wider = _widened(parts[index][group.first : group.last + 1], line, widths)
+                views.append(np.stack([image, *(render(pieces, ink) for pieces in wider)]))
     return groups, views
 
 
-def _widened(parts: Sequence[Part], line: TextLine) -> list[list[Piece]]:
-    """The ink of a group with that beyond its cuts, by growing reach; nothing where the group has no cuts."""
+def _widened(parts: Sequence[Part], line: TextLine, widths: Sequence[float]) -> list[list[Piece]]:
+    """The ink of a group with that beyond its cuts, by growing reach; nothing where the group has no cuts.
+
+    `widths` has the stroke width of every piece of the line, pixels.
+    """
     by_parent: dict[int, list[Piece]] = {}
     for part in parts:
         by_parent.setdefault(part.parent, []).append(part.piece)
     whole = sum(line.pieces[parent].area for parent in by_parent)
     if sum(piece.area for pieces in by_parent.values() for piece in pieces) == whole:
         return []
-    return [[widened(own, line.pieces[parent], by) for parent, own in by_parent.items()] for by in _BEYOND]
+    return [
+        [widened(own, line.pieces[parent], max(1, round(by * widths[parent]))) for parent, own in by_parent.items()]
+        for by in _BEYOND
+    ]
 
 
 def _parts(line: TextLine, ink: Bytes) -> list[Part]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from mnist_lit.data.corruptions import CORRUPTIONS
 from mnist_lit.model.checkpoint import KEY, load_checkpoint
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.run.averaging import AveragedWeights
+from mnist_lit.run.callbacks import StopOnSignal
 
 CHAIN = "gaussian(kernel_size=5, sigma=1.0, rounds=1)"
 FIGURES = {"curves.png", "confusion.png", "mistakes.png", "filters.png", "network.png"}
@@ -305,6 +307,25 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, 
 
 
 # ---------------------------------------------------------------------- going on with a run
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "constant"])
+def test_a_run_stopped_in_mid_epoch_ends_as_if_nothing_had_happened(schedule, data, tmp_path, monkeypatch):
+    words = [*small_fit(data, tmp_path / "parts", "--model.network", "compact"), "--model.schedule", schedule]
+    after_step = StopOnSignal.on_train_batch_end
+
+    def stop_after_13_steps(self, trainer, *args):
+        self.signum = signal.SIGTERM if trainer.global_step == 13 else None  # of 20, ten an epoch
+        after_step(self, trainer, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StopOnSignal, "on_train_batch_end", stop_after_13_steps)
+        assert main(words) == 143
+    last = Path("default") / "version_0" / "checkpoints" / "last.ckpt"
+    assert load_checkpoint(tmp_path / "parts" / last)["global_step"] == 13
+    assert main(["fit", "--ckpt_path", str(tmp_path / "parts" / last)]) == 0
+    assert main([*words, "--log_dir", str(tmp_path / "whole")]) == 0
+    assert equal(weights(tmp_path / "parts" / last), weights(tmp_path / "whole" / last))
 
 
 def test_a_resumed_run_goes_on_in_its_own_folder_with_the_users_flags(run, tmp_path, capsys):

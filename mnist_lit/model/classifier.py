@@ -98,6 +98,7 @@ class DigitClassifier(LightningModule):
         self._train_answers: list[tuple[Tensor, Tensor]] = []  # logits and targets of the epoch's last batches
         self._train_correct: Tensor | int = 0  # in the batches before
         self._train_seen = 0
+        self._total_steps = 0  # of the run, once it is known
         self._log_every = 1  # steps; the trainer's `log_every_n_steps`, once it starts
         self.example_input_array = torch.zeros(1, 1, 28, 28, dtype=torch.uint8)
 
@@ -254,10 +255,19 @@ class DigitClassifier(LightningModule):
             optimizer = torch.optim.SGD(
                 groups, lr=self.lr, momentum=self.momentum, nesterov=self.momentum > 0, fused=True
             )
-        steps = int(self.trainer.estimated_stepping_batches) if self.schedule == "one_cycle" else 0
-        factor = (lambda step: one_cycle(step / max(1, steps - 1), self.warmup)) if steps else (lambda step: 1.0)
+        self._total_steps = 0
+        factor = (lambda step: 1.0) if self.schedule == "constant" else self._one_cycle
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _one_cycle(self, step: int) -> float:
+        if step == 0:
+            # Asked when the optimiser is made. To count the steps of a run the trainer sets its loader up, and one that
+            # is set up before a checkpoint is restored is never told where in the epoch the run was stopped.
+            return one_cycle(0.0, self.warmup)
+        if self._total_steps == 0:
+            self._total_steps = int(self.trainer.estimated_stepping_batches)
+        return one_cycle(step / max(1, self._total_steps - 1), self.warmup)
 
     def on_train_start(self) -> None:
         """Let the hyper-parameters of the config win over those that a resumed optimiser remembers."""

@@ -207,6 +207,11 @@ class Progress(TQDMProgressBar):
             self._drawn = now
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    def on_train_start(self, trainer: Trainer, *args: Any) -> None:
+        """Start the clock: a run that goes on in mid-epoch has no start of an epoch."""
+        super().on_train_start(trainer, *args)
+        self._epoch_start = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
         """Start the clock of the epoch."""
         super().on_train_epoch_start(trainer, *args)

@@ -33,31 +33,31 @@ _LENGTH_SD = np.array([0.117, 0.101, 0.162, 0.162, 0.118, 0.162, 0.186, 0.128, 0
 # What speaks for or against a group, see `_group`, in units of log probability.
 _WEIGHTS = np.array(
     [
-        0.52,  # every digit: one wide digit is no better than two narrow ones
-        2.56,  # taller than usual on the line, per squared logarithm
-        -8.96,  # smaller than usual
-        -2.09,  # every piece joined to another that it does not touch
-        -8.98,  # the same, per digit height by which the smaller side exceeds a bar or a dot
-        -8.94,  # per digit height of clear space between them, across
-        3.45,  # per digit height that they overlap, across
-        -8.05,  # per digit height between their ink, in any direction
-        1.54,  # a cut
-        -1.69,  # per stroke width of ink that it crosses
-        -1.23,  # per stroke that it crosses beyond the first
-        -0.69,  # standing above or below the neighbour, per share of the width
-        -5.46,  # made of small parts only, per digit height that the tallest is below 0.6
-        -3.42,  # fainter than the line, per share of its darkness below 0.8
-        1.79,  # a cut inside, per cut
+        1.02,  # every digit: one wide digit is no better than two narrow ones
+        2.37,  # taller than usual on the line, per squared logarithm
+        -11.04,  # smaller than usual
+        -0.97,  # every piece joined to another that it does not touch
+        -6.27,  # the same, per digit height by which the smaller side exceeds a bar or a dot
+        -8.78,  # per digit height of clear space between them, across
+        2.70,  # per digit height that they overlap, across
+        -9.35,  # per digit height between their ink, in any direction
+        -0.30,  # a cut
+        -2.21,  # per stroke width of ink that it crosses
+        -0.68,  # per stroke that it crosses beyond the first
+        -0.85,  # standing above or below the neighbour, per share of the width
+        -6.80,  # made of small parts only, per digit height that the tallest is below 0.6
+        -3.93,  # fainter than the line, per share of its darkness below 0.8
+        0.19,  # a cut inside, per cut
     ],
     np.float32,
 )
-_NET = 4.03  # per log probability of an answer
+_NET = 5.60  # per log probability of an answer
 # An answer: narrow ones come of many things.
-_ANSWERS = np.array([-0.12, -4.61, -1.50, 0.92, -0.02, 1.57, -0.31, -1.27, 1.51, 4.18], np.float32)
-_WIDE, _NARROW = -1.02, 0.18  # a width that is unusual for the answer, per half squared standard deviation
-_LONG, _SHORT = -1.21, -0.59  # strokes that are unusual for the answer, the same beyond `_NEAR`
+_ANSWERS = np.array([0.70, -1.83, -0.48, 0.40, -0.47, -0.10, -0.64, -0.66, 1.60, 2.34], np.float32)
+_WIDE, _NARROW = -0.92, -0.15  # a width that is unusual for the answer, per half squared standard deviation
+_LONG, _SHORT = -0.51, -0.20  # strokes that are unusual for the answer, the same beyond `_NEAR`
 _NEAR = 0.6
-_SKIP = np.array([-6.25, -4.83, 8.62, -0.34], np.float32)  # what is no digit: see `_skip_measures`
+_SKIP = np.array([-5.78, -2.52, 7.28, 2.35], np.float32)  # what is no digit: see `_skip_measures`
 _LARGEST_SPECK = 0.45  # digit heights
 
 

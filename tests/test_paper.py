@@ -133,3 +133,11 @@ def test_polarity(inverted):
     image = cv2.cvtColor(Sheet(600, 400).write("4071", 100, 150).photo(), cv2.COLOR_RGB2GRAY)
     expected = "light on dark" if inverted else "dark on light"
     assert find_polarity(255 - image if inverted else image, None) == expected
+
+
+def test_a_light_sheet_on_a_table_is_paper_even_where_its_squares_stand_out():
+    note = Sheet(600, 400, paper=(0.55, 0.55, 0.53)).rule(20, down=True, colour=(0.6, 0.6, 0.6)).photo()
+    image = cv2.cvtColor(on_table(note, level=25), cv2.COLOR_RGB2GRAY)
+    sheet = np.zeros((214, 320), np.uint8)
+    sheet[36:178, 54:266] = 1
+    assert find_polarity(image, sheet) == "dark on light"

@@ -22,6 +22,7 @@ UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
 _TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
 _PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
+_PAPER = 80  # grey level; what is lighter than its surroundings and than this is paper, no board
 MAX_TILT = 14.0  # degrees
 _SHEARS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # degrees off the page's tilt at which rulings are looked for: perspective
 
@@ -58,7 +59,8 @@ def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
     Strokes are the thinnest things that stand out: what closings (of dark things) and openings (of light ones) by
     squares of growing size take away is compared at the smallest size that finds half of the greatest contrast; at
     larger ones the gaps between strokes stand out as well. The edge of a shadow stands out at no size. Where two grey
-    levels explain the whole image, such as in a picture of one thick digit, the border has the paper's.
+    levels explain the whole image, such as in a picture of one thick digit, the border has the paper's. A light sheet
+    is paper, whatever stands out on it: printed squares do, as much as pale pencil.
 
     Args:
         image: grey `(H, W)`.
@@ -67,6 +69,8 @@ def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
     small = resized(image, min(1.0, 480 / max(image.shape)))
     if sheet is None and (polarity := _polarity_of_border(small)) is not None:
         return polarity
+    if sheet is not None and _level_inside(small, sheet) > _PAPER:
+        return "dark on light"
     levels = np.log(small.astype(np.float32) + 20)
     levels = np.asarray(cv2.GaussianBlur(levels, (3, 3), 0), np.float32)
     kept = np.ones(levels.shape, np.float32)
@@ -89,6 +93,12 @@ def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
         light.append(float((above**2).mean()))
     first = int(np.argmax(np.array(contrast) >= 0.5 * max(contrast)))
     return "light on dark" if light[first] > dark[first] else "dark on light"
+
+
+def _level_inside(image: Bytes, sheet: Bytes) -> float:
+    """The middle grey level on a sheet, which has a resolution of its own."""
+    size = (image.shape[1], image.shape[0])
+    return float(np.median(image[cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST) > 0]))
 
 
 def _polarity_of_border(image: Bytes) -> Polarity | None:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from mnist_lit.use.paper import Bytes, resized
 
 _TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
+_STRAIGHT = 1.5  # pixels of a reduced image that the edge of a sheet may leave a line by
 _EDGE = 4  # pixels of a reduced image that the edge of a sheet is wide
 
 
@@ -69,8 +70,12 @@ def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
         columns = np.flatnonzero((depth > 0) & (depth < 0.25 * len(border)))
         if len(columns) < max(8, 0.12 * len(depth)):
             continue
-        line = np.polyfit(columns, depth[columns], 1)
-        if np.median(np.abs(np.polyval(line, columns) - depth[columns])) > 1.5:
+        near = columns
+        for _ in range(8):  # least trimmed squares: corners and the table's own pattern are no part of the edge
+            line = np.polyfit(near, depth[near], 1)
+            away = np.abs(np.polyval(line, columns) - depth[columns])
+            near = columns[away <= np.median(away)]
+        if np.median(away) > _STRAIGHT:
             continue
         ends = np.maximum(depth[columns], np.polyval(line, columns)) + _EDGE
         np.rot90(clear, side)[:, columns] &= np.arange(len(border))[:, None] > ends

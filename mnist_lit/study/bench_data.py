@@ -15,7 +15,7 @@ from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.augment import Augmentation, random_warp
 from mnist_lit.data.batches import BatchLoader, BatchOrder, DigitDataset
 from mnist_lit.data.idx import BUNDLED, DigitSet, read_set
-from mnist_lit.study.bench_report import aligned, machine_line, whole
+from mnist_lit.study.bench_report import aligned, machine_line, whole, write_output
 from mnist_lit.study.measuring import Spread, seconds_in_turn, spread, surroundings
 from mnist_lit.study.recipes import Samples
 
@@ -117,9 +117,5 @@ def run(args: Sequence[str]) -> int:
         "environment": where,
     }  # fmt: skip
     print(table(data))  # noqa: T201
-    if options.output is not None:
-        from mnist_lit.run.results import write_json
-
-        write_json(options.output, data)
-        print(f"wrote      {options.output}")  # noqa: T201
+    write_output(options.output, data)
     return 0

@@ -17,7 +17,7 @@ from mnist_lit.data.augment import Augmentation
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.run.precision import default_precision
 from mnist_lit.run.quiet import silence_libraries
-from mnist_lit.study.bench_report import aligned, machine_line, scaled, whole
+from mnist_lit.study.bench_report import aligned, machine_line, scaled, whole, write_output
 from mnist_lit.study.measuring import Spread, spread, surroundings
 from mnist_lit.study.step_peers import (
     ONE_LAYER,
@@ -173,9 +173,5 @@ def run(args: Sequence[str]) -> int:
         "environment": {**where, "num_interop_threads": torch.get_num_interop_threads()},
     }
     print(tables(data))  # noqa: T201
-    if options.output is not None:
-        from mnist_lit.run.results import write_json
-
-        write_json(options.output, data)
-        print(f"wrote      {options.output}")  # noqa: T201
+    write_output(options.output, data)
     return 0

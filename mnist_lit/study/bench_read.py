@@ -24,7 +24,8 @@ from tqdm import tqdm
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.idx import DigitSet
 from mnist_lit.data.sources import load_part
-from mnist_lit.errors import Failure, UsageError
+from mnist_lit.errors import Failure
+from mnist_lit.study.bench_report import aligned, whole
 from mnist_lit.study.measuring import Spread, spread, surroundings
 from mnist_lit.study.page_scores import Mark, MarkedLine, Score, score_page
 from mnist_lit.study.pages import GRADES, GeneratedPage, make_page
@@ -181,11 +182,7 @@ def table(results: dict[str, GradeResult]) -> str:
                 spread(result.seconds).text(),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
-        for row in rows
-    )
+    return aligned(rows)
 
 
 def photo_line(photo: dict[str, Any]) -> str:
@@ -200,20 +197,11 @@ def photo_line(photo: dict[str, Any]) -> str:
     )
 
 
-def _whole(low: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdecimal() or int(text) < low:
-            raise UsageError(f"{text}: not a whole number from {low} on")
-        return int(text)
-
-    return parse
-
-
 def run(args: Sequence[str]) -> int:
     """Run the benchmark."""
     parser = ArgumentParser("bench read", "Score the reader on generated photos of numbers, and time it.")
-    parser.add_argument("--pages", type=_whole(1), default=PAGES, metavar="N", help=f"per grade ({PAGES})")
-    parser.add_argument("--seed", type=_whole(0), default=FIRST_SEED, help=f"of the first page ({FIRST_SEED})")
+    parser.add_argument("--pages", type=whole("--pages"), default=PAGES, metavar="N", help=f"per grade ({PAGES})")
+    parser.add_argument("--seed", type=whole("--seed", 0), default=FIRST_SEED, help=f"of the first page ({FIRST_SEED})")
     parser.add_argument("--grades", nargs="+", choices=GRADES, default=list(GRADES), help="which grades (all)")
     parser.add_argument(
         "--digits", choices=(TEST, VALIDATION), default=TEST, help="what is written on the pages: MNIST's test digits"

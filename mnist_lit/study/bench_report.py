@@ -1,6 +1,7 @@
-"""What every benchmark prints alike: aligned columns, the machine, options that are whole numbers."""
+"""What every benchmark prints alike: aligned columns, the machine, options that are whole numbers, figures as JSON."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mnist_lit.errors import UsageError
@@ -29,6 +30,15 @@ def machine_line(where: dict[str, Any]) -> str:
 def scaled(value: Spread, factor: float) -> Spread:
     """Return a spread in another unit."""
     return Spread(value.n, factor * value.median, factor * value.low, factor * value.high)
+
+
+def write_output(path: Path | None, data: dict[str, Any]) -> None:
+    """Write the figures of a benchmark where they were asked for."""
+    if path is not None:
+        from mnist_lit.run.results import write_json
+
+        write_json(path, data)
+        print(f"wrote      {path}")  # noqa: T201
 
 
 def whole(name: str, least: int = 1) -> Callable[[str], int]:

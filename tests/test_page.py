@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from page_checks import DRAWING, PATHS, PNG, SEVEN, Client, EmptyPage, StandIn, encoded, ink, page_files
+from page_checks import DRAWING, PATHS, PNG, SEVEN, Client, StandIn, encoded, ink, page_files
 from PIL import Image
 
 import mnist_lit.use.page as command
@@ -20,18 +20,7 @@ from mnist_lit.errors import Failure, UsageError
 from mnist_lit.use.page.server import create_app
 from mnist_lit.use.recognizer import load_recognizer
 
-
-@pytest.fixture(autouse=True)
-def reader(monkeypatch):
-    """A reader that reads nothing: these tests are about the page."""
-    stub = SimpleNamespace(read_page=lambda image, recognizer: EmptyPage(), CONFIDENCE_THRESHOLD=0.5)
-    monkeypatch.setitem(sys.modules, "mnist_lit.use.reader", stub)
-    return stub
-
-
-@pytest.fixture
-def client():
-    return Client(create_app(StandIn()))
+pytestmark = pytest.mark.usefixtures("reader")
 
 
 # Answers

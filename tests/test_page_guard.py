@@ -3,30 +3,17 @@
 import base64
 import socket
 import struct
-import sys
 import zlib
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from page_checks import ADDRESS, DRAWING, PNG, QUESTIONS, SEVEN, Client, EmptyPage, StandIn, encoded, is_error
+from page_checks import ADDRESS, DRAWING, PNG, QUESTIONS, SEVEN, encoded, is_error
 
 from mnist_lit.use.page import server
 from mnist_lit.use.page.guard import allowed_hosts
-from mnist_lit.use.page.server import MAX_DRAWING_BYTES, MAX_PHOTO_BYTES, create_app
+from mnist_lit.use.page.server import MAX_DRAWING_BYTES, MAX_PHOTO_BYTES
 
-
-@pytest.fixture(autouse=True)
-def reader(monkeypatch):
-    """A reader that reads nothing: these tests are about the page."""
-    stub = SimpleNamespace(read_page=lambda image, recognizer: EmptyPage(), CONFIDENCE_THRESHOLD=0.5)
-    monkeypatch.setitem(sys.modules, "mnist_lit.use.reader", stub)
-    return stub
-
-
-@pytest.fixture
-def client():
-    return Client(create_app(StandIn()))
+pytestmark = pytest.mark.usefixtures("reader")
 
 
 # Pictures that are none

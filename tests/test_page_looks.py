@@ -10,42 +10,15 @@ from browser import (
     answer,
     chips,
     chromium,
-    complaints,
     draw,
     opened,
-    served,
     text,
     upload,
     wait_for,
-    write_photo,
 )
 from PIL import Image
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("server")) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with chromium(tmp_path_factory.mktemp("profile")) as driver:
-        yield driver
-
-
-@pytest.fixture
-def page(browser, address):
-    """The page, freshly opened in English and without a remembered choice; at the end nothing may have been wrong."""
-    yield opened(browser, address)
-    assert complaints(browser) == []
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    return write_photo(tmp_path_factory.mktemp("photo") / "numbers.jpg")
 
 
 # Language and theme

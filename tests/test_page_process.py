@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import uvicorn
-from browser import DIGITS, TIMEOUT, served, start, wait_for
+from browser import DIGITS, TIMEOUT, start, wait_for
 
 from mnist_lit.use.page.server import create_app
 from mnist_lit.use.recognizer import load_recognizer
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.slow
 
 PNG = {"content-type": "image/png"}
 posix_only = pytest.mark.skipif(os.name == "nt", reason="Windows delivers no SIGINT or SIGTERM to a child process")
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("server")) as url:
-        yield url
 
 
 def drawing():

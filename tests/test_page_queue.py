@@ -1,9 +1,7 @@
 """The line before the page's two questions: full, slow, left in the middle."""
 
 import asyncio
-import sys
 import threading
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -12,18 +10,7 @@ from page_checks import ADDRESS, DRAWING, PNG, Client, EmptyPage, StandIn, is_er
 from mnist_lit.use.page import guard, server
 from mnist_lit.use.page.server import create_app
 
-
-@pytest.fixture(autouse=True)
-def reader(monkeypatch):
-    """A reader that reads nothing: these tests are about the page."""
-    stub = SimpleNamespace(read_page=lambda image, recognizer: EmptyPage(), CONFIDENCE_THRESHOLD=0.5)
-    monkeypatch.setitem(sys.modules, "mnist_lit.use.reader", stub)
-    return stub
-
-
-@pytest.fixture
-def client():
-    return Client(create_app(StandIn()))
+pytestmark = pytest.mark.usefixtures("reader")
 
 
 def ask_many(app, count, path, until):

@@ -77,6 +77,23 @@ def test_several_digits_are_read_as_numbers_and_each_can_be_looked_at(page):
     wait_for(lambda: chips(page) == ["4", "2"])
 
 
+def test_a_digit_that_is_chosen_while_an_answer_is_on_its_way_stays_chosen(page):
+    for digit, left in ((4, 0.02), (2, 0.36), (7, 0.85)):
+        draw(page, DIGITS[digit], left=left, top=0.25, side=0.5)
+    wait_for(lambda: chips(page) == ["4", "2", "7"] and answer(page) == "7")
+    page.set_network_conditions(latency=500, throughput=10**7)  # milliseconds; bytes per second
+    try:
+        draw(page, [DIGITS[7][-1][-2:]], left=0.85, top=0.25, side=0.5)  # its end once more: a new question
+        page.find_elements("css selector", "#numbers .chip")[0].click()
+        wait_for(lambda: answer(page) == "4")
+        time.sleep(2)  # what was on its way has come
+        assert answer(page) == "4"
+        chosen = "return [...document.querySelectorAll('#numbers .chip')].map((chip) => chip.ariaChecked)"
+        assert page.execute_script(chosen) == ["true", "false", "false"]
+    finally:
+        page.delete_network_conditions()
+
+
 @pytest.mark.parametrize(("gap", "text"), [(0.05, ["38"]), (0.3, ["3", "8"])])
 def test_digits_that_stand_wide_apart_are_two_numbers(page, gap, text):
     width, left = {3: (5.5, 19.3), 8: (6.7, 20.7)}, 0.1

@@ -11,10 +11,11 @@ const MAX_PHOTO = 10 * 2 ** 20; // bytes
 const byId = (id) => document.getElementById(id);
 
 /**
- * What is shown: `detail` of one digit, `page` with several, which of them is `chosen`; `photo` is its object URL, `busy`
- * while it is read; `wrong` is what went wrong: its `code` and `message`, and whether a photo was the cause.
+ * What is shown: `detail` of one digit, `page` with several, which of them is `chosen`, and where the one lies that was
+ * chosen by hand (`picked`, until the drawing changes); `photo` is its object URL, `busy` while it is read; `wrong` is
+ * what went wrong: its `code` and `message`, and whether a photo was the cause.
  */
-const state = { detail: null, page: null, chosen: 0, photo: null, busy: false, wrong: null };
+const state = { detail: null, page: null, chosen: 0, picked: null, photo: null, busy: false, wrong: null };
 
 const digitsOf = (page) => page.lines.flatMap((line) => line.numbers.flatMap((number) => number.digits));
 
@@ -25,6 +26,7 @@ const explain = async (digit) => post("/api/digit", await greyPng(pixelsOf(digit
 
 const pad = new Pad(byId("pad"), {
   changed() {
+    state.picked = null;
     if (state.wrong?.photo) right();
     askAboutDrawing();
   },
@@ -49,7 +51,7 @@ const questions = new Latest({
       const page = inNumbers(await post("/api/read", image));
       const digits = digitsOf(page);
       if (digits.length > 1) {
-        const chosen = nearest(digits, pad.empty ? { x: 0, y: 0 } : pad.newest);
+        const chosen = nearest(digits, state.picked ?? (pad.empty ? { x: 0, y: 0 } : pad.newest));
         return { page, chosen, detail: await explain(digits[chosen]) };
       }
     }
@@ -58,13 +60,18 @@ const questions = new Latest({
   done(answer) {
     if (state.wrong && !state.wrong.photo) right();
     show(answer);
+    if (!answer.page || !state.picked) return;
+    const picked = nearest(digitsOf(answer.page), state.picked); // a digit may be picked while the answer is on its way
+    if (picked !== answer.chosen) choose(picked);
   },
   failed,
 });
 
+const middleOf = ({ box: [left, top, right, bottom] }) => ({ x: (left + right) / 2, y: (top + bottom) / 2 });
+
 /** Index of the digit whose box is nearest to a point. */
 function nearest(digits, { x, y }) {
-  const distance = ({ box: [left, top, right, bottom] }) => Math.hypot((left + right) / 2 - x, (top + bottom) / 2 - y);
+  const distance = (digit) => Math.hypot(middleOf(digit).x - x, middleOf(digit).y - y);
   return digits.reduce((best, digit, index) => (distance(digit) < distance(digits[best]) ? index : best), 0);
 }
 
@@ -95,8 +102,10 @@ function show(change) {
 
 async function choose(index) {
   const { page } = state;
+  const digit = digitsOf(page)[index];
+  state.picked = middleOf(digit);
   try {
-    const detail = await explain(digitsOf(page)[index]);
+    const detail = await explain(digit);
     if (page !== state.page) return;
     const focused = document.activeElement?.classList.contains("chip");
     show({ detail, chosen: index });
@@ -143,6 +152,7 @@ async function readPhoto(file) {
 
 function openPhoto(file) {
   forgetPhoto();
+  state.picked = null;
   state.photo = URL.createObjectURL(file);
   state.busy = true;
   const image = byId("photo");
@@ -173,7 +183,7 @@ function closePhoto() {
   byId("stage").removeAttribute("aria-busy");
   byId("undo").dataset.text = "undo";
   byId("undo").textContent = texts().undo;
-  state.page = state.detail = null;
+  state.page = state.detail = state.picked = null;
   askAboutDrawing();
 }
 

@@ -102,48 +102,50 @@ export function showDigit(detail, { sentence = texts().nothing } = {}) {
 
 /**
  * Show what was read on a page, a group for each number and a row for each line, one digit of it chosen; null hides it.
- * Together they are one stop of the Tab key: arrows go from digit to digit.
+ * Together they are one stop of the Tab key: arrows go from digit to digit. The buttons of an equal answer stay, so that
+ * none is exchanged while it is pressed.
  */
 export function showNumbers(page, chosen, choose) {
   const place = byId("numbers");
   place.hidden = !page;
-  if (!page) {
-    place.replaceChildren();
-    return;
+  const lines = page ? page.lines.map((line) => line.numbers.map((number) => number.digits)) : [];
+  const shape = JSON.stringify(lines.map((line) => line.map((digits) => digits.map(({ text }) => text))));
+  if (place.dataset.shape !== shape) {
+    place.replaceChildren(...lines.map(rowOfNumbers));
+    place.dataset.shape = shape;
   }
-  let index = 0;
-  const lines = page.lines.map((line) => {
-    const row = document.createElement("div");
-    row.className = "line";
-    for (const number of line.numbers) {
-      const group = document.createElement("span");
-      group.className = "number";
-      for (const digit of number.digits) {
-        const own = index;
-        const button = document.createElement("button");
-        button.type = "button";
-        button.setAttribute("role", "radio");
-        button.tabIndex = own === chosen ? 0 : -1;
-        button.textContent = digit.text;
-        button.className = digit.text === "?" ? "chip unsure" : "chip";
-        button.setAttribute("aria-label", texts().chip(digit.text, digit.confidence));
-        button.setAttribute("aria-checked", String(own === chosen));
-        button.addEventListener("click", () => choose(own));
-        button.addEventListener("keydown", (event) => {
-          const step = STEPS[event.key];
-          if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-          event.preventDefault();
-          const { length } = place.querySelectorAll(".chip");
-          choose((step(own) + length) % length);
-        });
-        group.append(button);
-        index += 1;
-      }
-      row.append(group);
-    }
-    return row;
+  const digits = lines.flat(2);
+  place.querySelectorAll(".chip").forEach((button, own, all) => {
+    button.tabIndex = own === chosen ? 0 : -1;
+    button.setAttribute("aria-label", texts().chip(digits[own].text, digits[own].confidence));
+    button.setAttribute("aria-checked", String(own === chosen));
+    button.onclick = () => choose(own);
+    button.onkeydown = (event) => {
+      const step = STEPS[event.key];
+      if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      choose((step(own) + all.length) % all.length);
+    };
   });
-  place.replaceChildren(...lines);
+}
+
+function rowOfNumbers(line) {
+  const row = document.createElement("div");
+  row.className = "line";
+  for (const digits of line) {
+    const group = document.createElement("span");
+    group.className = "number";
+    for (const digit of digits) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("role", "radio");
+      button.textContent = digit.text;
+      button.className = digit.text === "?" ? "chip unsure" : "chip";
+      group.append(button);
+    }
+    row.append(group);
+  }
+  return row;
 }
 
 /** Bring a digit that was chosen into view, and give it the focus if another digit had it. */

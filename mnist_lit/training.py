@@ -285,6 +285,8 @@ class DigitsCLI(LightningCLI):
             taken = {**now, **self.remembered, "trainer": {**now["trainer"], **self.remembered.get("trainer", {})}}
             for line in differences(taken, now):
                 self.say(f"resume     {line}")
+        if self.datamodule.val_size == 0 and not self.datamodule.test_curves:
+            self.trainer.limit_val_batches = 0  # else Lightning warns of an empty list of loaders
         lighten(self.trainer, self.model)
         started = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)

@@ -6,7 +6,7 @@ from torch import nn
 
 from mnist_lit.model.adaptation import adapt_batchnorm, has_batchnorm
 from mnist_lit.model.classifier import DigitClassifier
-from mnist_lit.model.networks import build_network
+from mnist_lit.model.networks import NETWORK_NAMES, build_network
 
 
 def network():
@@ -78,9 +78,10 @@ def test_a_network_without_batchnorm_is_refused():
 
 
 def test_the_networks_that_have_it():
-    assert {name: has_batchnorm(build_network(name)) for name in ("reference", "compact", "vgg", "strided")} == {
+    assert {name: has_batchnorm(build_network(name)) for name in NETWORK_NAMES} == {
         "reference": True,
         "compact": False,
         "vgg": True,
         "strided": True,
+        "fast": True,
     }

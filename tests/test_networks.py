@@ -104,7 +104,17 @@ def test_every_network_maps_digits_to_ten_logits(name):
 
 def test_sizes_of_the_networks_are_those_in_their_docstrings():
     sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORK_NAMES}
-    assert sizes == {"reference": 456_650, "compact": 215_194, "vgg": 205_290, "strided": 127_274}
+    assert sizes == {"reference": 456_650, "compact": 215_194, "vgg": 205_290, "strided": 127_274, "fast": 105_322}
+
+
+def test_the_fast_network_looks_at_the_inner_pixels_only():
+    network = build_network("fast").eval()
+    images = torch.rand(4, 1, 28, 28)
+    framed = images.clone()
+    framed[:, :, :2], framed[:, :, -2:], framed[:, :, :, :2], framed[:, :, :, -2:] = 9, 9, 9, 9
+    with torch.no_grad():
+        assert torch.equal(network(images), network(framed))
+        assert not torch.equal(network(images), network(framed.roll(1, 2)))
 
 
 def test_unknown_network_is_answered_with_the_names_there_are():

@@ -36,6 +36,7 @@ class DigitClassifier(LightningModule):
             `momentum` is above 0).
         lr: learning rate; with `one_cycle`, its peak.
         weight_decay: applied to weights of convolutions and linear layers, not to biases and norms.
+        betas: of `adamw`: decay of its running means of gradients and of their squares, each 0 to below 1.
         momentum: of `sgd`, 0 to below 1.
         schedule: `one_cycle` (see the function of that name) or `constant`.
         warmup: fraction of a one-cycle run in which the learning rate rises, 0 to 1.
@@ -55,6 +56,7 @@ class DigitClassifier(LightningModule):
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
         weight_decay: float = 0.01,
+        betas: tuple[float, float] = (0.9, 0.999),
         momentum: float = 0.0,
         schedule: Literal["one_cycle", "constant"] = "one_cycle",
         warmup: float = 0.3,
@@ -68,6 +70,8 @@ class DigitClassifier(LightningModule):
         self.save_hyperparameters(logger=False)
         _check("lr", lr, lr > 0 and math.isfinite(lr), "a finite number above 0")
         _check("weight_decay", weight_decay, 0 <= weight_decay < math.inf, "a finite number, 0 or above")
+        for beta in betas:
+            _check("betas", beta, 0 <= beta < 1, "two numbers from 0 to below 1")
         _check("momentum", momentum, 0 <= momentum < 1, "a number from 0 to below 1")
         _check("warmup", warmup, 0 <= warmup <= 1, "a number from 0 to 1")
         _check("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a number from 0 to below 1")
@@ -76,6 +80,7 @@ class DigitClassifier(LightningModule):
         self.optimizer_name = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
+        self.betas = betas
         self.momentum = momentum
         self.schedule = schedule
         self.warmup = warmup
@@ -250,7 +255,7 @@ class DigitClassifier(LightningModule):
         groups = [{"params": decayed, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimizer: torch.optim.Optimizer
         if self.optimizer_name == "adamw":
-            optimizer = torch.optim.AdamW(groups, lr=self.lr, fused=True)
+            optimizer = torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
         else:
             optimizer = torch.optim.SGD(
                 groups, lr=self.lr, momentum=self.momentum, nesterov=self.momentum > 0, fused=True
@@ -280,6 +285,8 @@ class DigitClassifier(LightningModule):
         ):
             group["weight_decay"] = decay
             group["lr"] = self.lr * factor(scheduler.last_epoch)
+            if "betas" in group:
+                group["betas"] = self.betas
             if "momentum" in group:
                 group["momentum"], group["nesterov"] = self.momentum, self.momentum > 0
 

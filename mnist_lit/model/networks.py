@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-NetworkName = Literal["reference", "compact", "vgg", "strided"]
+NetworkName = Literal["reference", "compact", "vgg", "strided", "fast"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
 
 
@@ -164,10 +164,55 @@ class StridedCNN(nn.Module):
         return logits
 
 
+class FastCNN(nn.Module):
+    """Two convolution stages and a full connection, made for the shortest training on a CPU.
+
+    105,322 parameters, 0.57 million multiplications an image. It looks at the inner 24 × 24 pixels (a digit of MNIST
+    fills 20 × 20), pools before it normalises, so that batch normalisation and rectifier have a quarter of the values
+    to go through, and has few channels where maps are large.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer1 = nn.Sequential(  # (N, 1, 24, 24) -> (N, 16, 20, 20), pooled to (N, 16, 10, 10)
+            nn.Conv2d(1, 16, kernel_size=5, bias=False),
+            nn.MaxPool2d(kernel_size=2),
+            nn.BatchNorm2d(16),
+            nn.ReLU(inplace=True),
+        )
+        self.layer2 = nn.Sequential(  # -> (N, 24, 8, 8), pooled to (N, 24, 4, 4)
+            nn.Conv2d(16, 24, kernel_size=3, bias=False),
+            nn.MaxPool2d(kernel_size=2),
+            nn.BatchNorm2d(24),
+            nn.ReLU(inplace=True),
+        )
+        self.fc = nn.Sequential(  # -> (N, 384) -> (N, 256) -> (N, 10)
+            nn.Flatten(),
+            nn.Linear(24 * 4 * 4, 256, bias=False),
+            nn.BatchNorm1d(256),
+            nn.ReLU(inplace=True),
+            nn.Linear(256, 10),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        logits: Tensor = self.fc(self.layer2(self.layer1(images[:, :, 2:26, 2:26])))
+        return logits
+
+
 def _convolution(inputs: int, outputs: int, kernel_size: int = 3, stride: int = 1) -> tuple[nn.Module, ...]:
     """Return a convolution, padded so that a stride of 1 keeps the size, its batch normalisation and the rectifier."""
     convolution = nn.Conv2d(inputs, outputs, kernel_size, stride, padding=kernel_size // 2, bias=False)
     return convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+
+
+_NETWORKS: dict[str, type[nn.Module]] = {
+    "reference": ReferenceCNN,
+    "compact": CompactCNN,
+    "vgg": SmallVGG,
+    "strided": StridedCNN,
+    "fast": FastCNN,
+}
 
 
 def build_network(name: str) -> nn.Module:
@@ -176,12 +221,6 @@ def build_network(name: str) -> nn.Module:
     Raises:
         ValueError: no network has that name; the message lists those there are.
     """
-    if name == "reference":
-        return ReferenceCNN()
-    if name == "compact":
-        return CompactCNN()
-    if name == "vgg":
-        return SmallVGG()
-    if name == "strided":
-        return StridedCNN()
+    if name in _NETWORKS:
+        return _NETWORKS[name]()
     raise ValueError(f"model.network: {name!r} is unknown; the networks are {', '.join(NETWORK_NAMES)}")

@@ -77,6 +77,20 @@ def test_one_batch_is_one_look_into_memory(monkeypatch):
     assert [len(at) for at in looks] == [len(batch.targets) for batch in batches]
 
 
+def test_images_that_are_on_the_device_are_not_copied():
+    data = dataset()
+    assert data.to(torch.device("cpu")) is data
+
+
+def test_batches_are_cut_out_on_the_device_of_the_images():
+    device = torch.device("meta")  # every torch has it: shapes and devices without memory
+    order = BatchOrder(SIZE, 16, shuffle=True, seed=1, device=device)
+    for batch in BatchLoader(dataset().to(device), order):
+        assert {part.device for part in batch} == {device}
+        assert batch.images.dtype == torch.uint8
+    assert {positions.device for positions in order} == {device}
+
+
 def test_plain_batches_are_those_of_the_loader():
     plain = PlainBatches(loader())
     assert not isinstance(plain, torch.utils.data.DataLoader)

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import torch
 import yaml
 from small_data import write_small_set
 
@@ -11,6 +12,8 @@ from mnist_lit.cli import main
 from mnist_lit.errors import Failure
 from mnist_lit.study import bench_fit as bench
 from mnist_lit.study.child import run_child
+
+WHERE = dict.fromkeys(("processor", "cores", "threads", "torch", "lightning", "python", "git_commit"), "x")
 
 
 @pytest.fixture
@@ -93,23 +96,35 @@ def test_the_command_runs_every_peer_and_goes_on_from_what_is_kept(config, tmp_p
 
 
 def test_trainings_of_another_config_or_machine_are_not_taken(config, tmp_path):
-    where = dict.fromkeys(("processor", "cores", "threads", "torch", "lightning", "python", "git_commit"), "x")
-    trainings = bench.Trainings(config, None, tmp_path / "work", where)
+    trainings = bench.Trainings(config, None, tmp_path / "work", WHERE)
     path = trainings.path("fast", 0)
     path.parent.mkdir()
     path.write_text(json.dumps(run("fast", 0, 0.5, 1.0, 2.0)))
     assert trainings.read("fast", 0)["accuracy"] == 0.5
     assert trainings.read("fast", 1) is None
-    assert bench.Trainings(config, None, tmp_path / "work", {**where, "threads": 2}).read("fast", 0) is None
+    assert bench.Trainings(config, None, tmp_path / "work", {**WHERE, "threads": 2}).read("fast", 0) is None
     config.write_text(config.read_text() + "# changed")
     assert trainings.read("fast", 0) is None
-    unchanged = bench.Trainings(config, None, tmp_path / "work", {**where, "git_commit": "another"})
+    unchanged = bench.Trainings(config, None, tmp_path / "work", {**WHERE, "git_commit": "another"})
     assert trainings.path("published", 0) == unchanged.path("published", 0)
 
 
+def test_trainings_of_another_device_are_not_taken(config, tmp_path):
+    cpu, cuda = (bench.Trainings(config, None, tmp_path, WHERE, device) for device in ("cpu", "cuda"))
+    assert cpu.path("published", 0) == bench.Trainings(config, None, tmp_path, WHERE).path("published", 0)
+    assert cpu.path("published", 0) != cuda.path("published", 0)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_wrong_use(config, capsys):
+    assert main(["bench", "fit", "--config", str(config), "--device", "cuda"]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "error: --device: cuda is not allowed here; this machine has no CUDA device (cpu is)"
+    )
+
+
 def test_a_damaged_training_is_named(config, tmp_path):
-    where = dict.fromkeys(("processor", "cores", "threads", "torch", "lightning", "python", "git_commit"), "x")
-    trainings = bench.Trainings(config, None, tmp_path, where)
+    trainings = bench.Trainings(config, None, tmp_path, WHERE)
     trainings.path("fast", 0).write_text("{}")
     with pytest.raises(Failure, match="delete it and it will be made again"):
         trainings.read("fast", 0)

@@ -47,6 +47,10 @@ FILTERS = {
     },
 }
 DATA = {"benchmark": "data", "peers": {"our loader": {"images_per_second": three(1000), "to_per_sample": three(80)}}}
+SIZE = {
+    "benchmark": "size",
+    "sizes": {"15000": {"fit_seconds": three(12), "images_per_second": three(1250), "peak_megabytes": 1234.5}},
+}
 SEEDS = {
     "experiment": "accurate", "parameters": 1_500_000, "mean": {"mean": 0.99712, "sd": 0.0002, "n": 10},
     "committee": {"test_acc": 0.998}, "fit_seconds": {"mean": 800.0},
@@ -56,7 +60,7 @@ SEEDS = {
 
 @pytest.fixture
 def results(tmp_path):
-    for name, data in {"fit": FIT, "overhead": OVERHEAD, "filters": FILTERS, "data": DATA}.items():
+    for name, data in {"fit": FIT, "overhead": OVERHEAD, "filters": FILTERS, "data": DATA, "size": SIZE}.items():
         path = tmp_path / "results" / "bench" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(data))
@@ -67,11 +71,12 @@ def results(tmp_path):
 
 def test_rows_worked_out_by_hand(results):
     tables = {name: text.splitlines() for name, text in benchmark_tables(results).items()}
-    assert set(tables) == {"fit", "overhead", "filters", "data", "seeds"}
+    assert set(tables) == {"fit", "overhead", "filters", "data", "size", "seeds"}
     assert tables["fit"][2] == "| `configs/fast.yaml` | 99.01 ± 0.07 % | 30 | 2.00 (1.00–4.00) | 8.00 (4.00–16.00) |"
     assert tables["fit"][3].startswith("| PyTorch `examples/mnist` | 99.06 % | 1 |")
     assert tables["overhead"][3] == "| one layer | fit | 0.40 (0.20–0.80) | 0.24 (0.12–0.48) | 0.80 (0.40–1.60) |"
     assert tables["overhead"][5] == "| reference, bf16-mixed | fit | 51.0 (25.5–102.0) |  | 1.020 (0.510–2.040) |"
+    assert tables["size"][2] == "| 15,000 | 12.0 (6.0–24.0) | 1,250 (625–2,500) | 1,234 |"
     assert tables["filters"][2] == "| `quick(x=1)` | 20,000 (10,000–40,000) |"
     assert tables["data"][2] == "| our loader | 1,000 (500–2,000) | 80.0 (40.0–160.0) |"
     assert tables["seeds"][2] == (

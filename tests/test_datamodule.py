@@ -49,7 +49,9 @@ def small(folder, stage="fit", **arguments):
 
 
 def trainer(fn="fit", **others):
-    return SimpleNamespace(**{"state": SimpleNamespace(fn=fn), "world_size": 1, "global_rank": 0, **others})
+    strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    plain = {"state": SimpleNamespace(fn=fn), "world_size": 1, "global_rank": 0, "strategy": strategy}
+    return SimpleNamespace(**{**plain, **others})
 
 
 def part(data, name):
@@ -286,6 +288,20 @@ def test_a_stage_reads_what_it_needs(folder, stage, parts):
 
 
 # What is scored, and how
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [({}, "meta"), ({"resident": False}, "cpu"), ({"num_workers": 1}, "cpu")],
+    ids=["resident", "not resident", "with workers"],
+)
+def test_images_live_on_the_device_that_trains_unless_told_otherwise(folder, arguments, where):
+    data = small(folder, **arguments)
+    data.trainer = trainer(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    for loader in (data.train_dataloader(), *data.val_dataloader()):
+        assert loader.dataset.images.device.type == where
+        assert loader.sampler.device.type == where
+    assert data.train_dataloader().dataset is data.train_dataloader().dataset  # copied once
 
 
 @pytest.mark.parametrize(

@@ -121,13 +121,14 @@ def test_the_commands_run(tmp_path):
             continue  # they need GPUs or another package; tests/test_configs.py parses them
         if "mnist_lit study" in line or "--data.corruption all" in line:
             continue  # they take long; tests/test_study.py and tests/test_training.py run them on a small cut
-        if line.endswith(("bench read", "mnist_lit draw")):
-            continue  # long again; ends when it is stopped: tests/test_bench_read.py and tests/test_page_browser.py
+        if "mnist_lit bench" in line or line.endswith("mnist_lit draw"):
+            continue  # long again; ends when it is stopped: tests/test_bench*.py and tests/test_page_browser.py
         line = line.replace("FOLDER", str(photos) if "predict" in line else str(data))
         words = [sys.executable, *shlex.split(line)[1:]]
         if "fit" in words:
             words += ["--trainer.limit_train_batches", "3", "--trainer.limit_val_batches", "1"]
             words += ["--trainer.limit_test_batches", "1"]
+            words += ["--trainer.max_epochs", "2" if "--ckpt_path" in words else "1"]
             words += ["--data.val_size", "100"] if "idx" in words else []
         result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert result.returncode == 0, (line, result.stdout, result.stderr)

@@ -357,6 +357,25 @@ def test_a_run_stopped_after_an_epoch_ends_with_the_same_weights(data, tmp_path)
     assert equal(*ends)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("c++") is None and shutil.which("g++") is None, reason="torch.compile needs a compiler"
+)
+def test_a_compiled_network_trains_as_the_plain_one_does(data, tmp_path):
+    losses = {}
+    for compiled in ("false", "true"):
+        logs = tmp_path / compiled
+        words = ("--model.network", "fast", "--model.compile", compiled, "--trainer.precision", "32-true")
+        assert main(small_fit(data, logs, *words, "--model.ema_decay", "0.5")) == 0
+        run = logs / "default" / "version_0"
+        losses[compiled] = [float(row["train/loss"]) for row in metrics_rows(run) if row["train/loss"]]
+        assert (
+            main(["test", "--ckpt_path", str(run / "checkpoints" / "best.ckpt"), "--output", str(logs / "t.json")]) == 0
+        )
+    assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
+    assert weights(run / "checkpoints" / "last.ckpt").keys() == DigitClassifier(network="fast").state_dict().keys()
+
+
 def test_averaged_weights_are_tested_kept_and_gone_on_with(data, tmp_path):
     whole, parts, output = tmp_path / "whole", tmp_path / "parts", tmp_path / "test.json"
     words = ("--model.ema_decay", "0.9", "--model.network", "strided", "--model.schedule", "constant")

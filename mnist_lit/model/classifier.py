@@ -46,6 +46,8 @@ class DigitClassifier(LightningModule):
         standardize: subtract the mean and divide by the standard deviation of the training pixels; else pixels are
             only scaled to [0, 1].
         channels_last: memory format of the convolutions; on CPUs it makes the reference network 2.7 times faster.
+        compile: let `torch.compile` translate the network for `fit` (needs a C++ compiler, and up to a minute before the
+            first step). Weights, checkpoints and all other commands stay as they are.
         adapt_batchnorm: in `test`, take the statistics of batch normalisation from the (unlabelled) test images
             instead of the training images: AdaBN, see `mnist_lit.model.adaptation`.
     """
@@ -64,6 +66,7 @@ class DigitClassifier(LightningModule):
         ema_decay: float = 0.0,
         standardize: bool = True,
         channels_last: bool = True,
+        compile: bool = False,  # noqa: A002 - the field's word for it
         adapt_batchnorm: bool = False,
     ) -> None:
         super().__init__()
@@ -94,6 +97,7 @@ class DigitClassifier(LightningModule):
                 f"model.adapt_batchnorm: true is not allowed; {network} has no batch normalisation to adapt"
             )
         self.adapt_batchnorm = adapt_batchnorm
+        self.compiles = compile
         if channels_last:
             self.network.to(memory_format=torch.channels_last)
         self.curves = nn.ModuleDict({part: curve_metrics(NUM_CLASSES) for part in ("val", "test")})
@@ -273,6 +277,11 @@ class DigitClassifier(LightningModule):
         if self._total_steps == 0:
             self._total_steps = int(self.trainer.estimated_stepping_batches)
         return one_cycle(step / max(1, self._total_steps - 1), self.warmup)
+
+    def on_fit_start(self) -> None:
+        """Have the network compiled, when it is first called, if that is asked for."""
+        if self.compiles:
+            self.network.compile()
 
     def on_train_start(self) -> None:
         """Let the hyper-parameters of the config win over those that a resumed optimiser remembers."""

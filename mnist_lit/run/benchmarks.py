@@ -32,6 +32,10 @@ _HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "en": ("runtime", "one image, ms", "images a second, 1024 at once"),
         "zh": ("运行库", "单张图像（毫秒）", "图像/秒（一次 1024 张）"),
     },
+    "size": {
+        "en": ("images", "fit of one epoch, s", "images a second", "peak memory, MB"),
+        "zh": ("图像", "一个周期的训练（秒）", "图像/秒", "内存峰值（MB）"),
+    },
     "read": {
         "en": ("pages", "digits", "found and right", "false", "char. errors", "seconds a page"),
         "zh": ("页面", "数字", "找到且正确", "误报", "字符错误率", "秒/页"),
@@ -102,6 +106,15 @@ def predict_table(data: dict[str, Any], language: str = "en") -> str:
     return table(rows)
 
 
+def size_table(data: dict[str, Any], language: str = "en") -> str:
+    """Return the table of `bench size`."""
+    rows: list[Sequence[str]] = [_HEADINGS["size"][language], ("--:", "--:", "--:", "--:")]
+    for size, one in data["sizes"].items():
+        peak = "" if one["peak_megabytes"] is None else f"{one['peak_megabytes']:,.0f}"
+        rows.append((f"{int(size):,}", _spread(one["fit_seconds"], 1), _spread(one["images_per_second"], 0), peak))
+    return table(rows)
+
+
 def read_table(data: dict[str, Any], language: str = "en") -> str:
     """Return the table of `bench read`, a row for each grade."""
     rows: list[Sequence[str]] = [_HEADINGS["read"][language], ("---", *["--:"] * 5)]
@@ -146,6 +159,7 @@ _TABLES: dict[str, Callable[[dict[str, Any], str], str]] = {
     "filters": filters_table,
     "predict": predict_table,
     "read": read_table,
+    "size": size_table,
 }
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from mnist_lit.arguments import ArgumentParser
@@ -42,18 +43,22 @@ class Trainings:
         root: folder of the four IDX files; None for the bundle.
         work: where finished trainings are kept.
         where: the machine, see `surroundings`.
+        device: of the recipes, `cpu` or `cuda`; ours is in its config.
     """
 
-    def __init__(self, config: Path, root: Path | None, work: Path, where: dict[str, Any]) -> None:
+    def __init__(self, config: Path, root: Path | None, work: Path, where: dict[str, Any], device: str = "cpu") -> None:
         self.config = config
         self.root = root
         self.work = work
         self.where = where
+        self.device = device
 
     def key(self, peer: str, seed: int) -> dict[str, Any]:
         """Return what the numbers of a training depend on, as plain data."""
         machine = {name: self.where[name] for name in ("processor", "cores", "threads", "torch", "lightning", "python")}
         key = {"peer": peer, "seed": seed, "root": str(self.root), "target": TARGET, **machine}
+        if self.device != "cpu":
+            key["device"] = self.device
         if peer == FAST:
             text = self.config.read_bytes()
             key |= {"config": hashlib.sha256(text).hexdigest(), "git_commit": self.where["git_commit"]}
@@ -107,6 +112,7 @@ class Trainings:
 
     def _recipe(self, peer: str, seed: int) -> dict[str, Any]:
         words = ["-m", "mnist_lit.study.recipe_process", peer, "--seed", str(seed), "--target", str(TARGET)]
+        words += ["--device", self.device]
         if self.root is not None:
             words += ["--root", str(self.root)]
         ended = run_child(f"{peer}, seed {seed}", words)
@@ -190,6 +196,7 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument(
         "--examples", type=whole("--examples", 0), default=3, metavar="N", help="seeds of PyTorch's example (3)"
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the two recipes (cpu)")
     parser.add_argument("--root", type=Path, metavar="DIR", help="four IDX files to train on (the bundled MNIST)")
     parser.add_argument(
         "--work",
@@ -202,8 +209,10 @@ def run(args: Sequence[str]) -> int:
     options = parser.parse_args(args)
     if not options.config.is_file():
         raise UsageError(f"--config: {options.config}: no such file")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device: cuda is not allowed here; this machine has no CUDA device (cpu is)")
     where = surroundings()
-    trainings = Trainings(options.config, options.root, options.work, where)
+    trainings = Trainings(options.config, options.root, options.work, where, options.device)
     turns = order(options.n, options.examples)
     done = {turn: found for turn in turns if (found := trainings.read(*turn)) is not None}
     print(machine_line(where), flush=True)  # noqa: T201

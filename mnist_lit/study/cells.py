@@ -18,6 +18,7 @@ import torch
 from lightning import Trainer, seed_everything
 
 from mnist_lit.data.atomic import write_atomically
+from mnist_lit.data.batches import Batch
 from mnist_lit.data.corrupted import definition_digest, load_corrupted
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain, Images
@@ -153,7 +154,7 @@ class Study:
         bf16 = config.precision == "bf16-mixed"
         accuracy = {}
         if config.val_size:
-            batches = list(data.val_dataloader()[0])
+            batches = [Batch(*(part.cpu() for part in batch)) for batch in data.val_dataloader()[0]]
             right = sum(count_correct(model, b.images[:, 0].numpy(), b.targets.numpy(), bf16=bf16) for b in batches)
             accuracy[VALIDATION] = right / sum(len(b.targets) for b in batches)
         for part, stack in zip([CLEAN, *config.corruptions], images, strict=True):

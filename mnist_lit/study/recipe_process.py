@@ -20,12 +20,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--target", type=float, required=True)
     parser.add_argument("--root", type=Path, default=BUNDLED)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     train, test = read_set(options.root, "train"), read_set(options.root, "t10k")
     if options.recipe == "published":
-        result = recipes.published(train, test, options.seed)
+        result = recipes.published(train, test, options.seed, options.device)
     else:
-        result = recipes.example(train, test, options.seed, options.target)
+        result = recipes.example(train, test, options.seed, options.target, device=options.device)
     print(json.dumps({**result, "threads": torch.get_num_threads()}))  # noqa: T201
 
 

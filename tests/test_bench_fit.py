@@ -119,7 +119,7 @@ def test_trainings_of_another_device_are_not_taken(config, tmp_path):
 def test_a_device_that_is_not_there_is_wrong_use(config, capsys):
     assert main(["bench", "fit", "--config", str(config), "--device", "cuda"]) == 2
     assert capsys.readouterr().err.strip() == (
-        "error: --device: cuda is not allowed here; this machine has no CUDA device (cpu is)"
+        "bench: --device: cuda is not allowed here; this machine has no CUDA device (cpu is)"
     )
 
 

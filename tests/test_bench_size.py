@@ -53,4 +53,4 @@ def test_the_command_trains_every_size_and_writes_its_figures(tmp_path, capsys):
 
 def test_a_missing_config_is_wrong_use(capsys):
     assert main(["bench", "size", "--config", "no.yaml"]) == 2
-    assert capsys.readouterr().err.strip() == "error: --config: no.yaml: no such file"
+    assert capsys.readouterr().err.strip() == "bench: --config: no.yaml: no such file"

@@ -50,8 +50,8 @@ class DigitsDataModule(LightningDataModule):
         corruption_seed: seed of the corruption's random numbers.
         mnist_c: folder of the published MNIST-C files, to be read instead of corrupting the images here.
         test_curves: also score the test images after each epoch, as curves that nothing is chosen by.
-        resident: keep the images as uint8 on the device that trains (MNIST: 55 MB of a GPU's memory) and cut batches out
-            there; false moves each batch from the machine's memory.
+        resident: keep the images as uint8 on the device that trains (MNIST: 55 MB of a GPU's memory) and cut batches
+            out there; false moves each batch from the machine's memory.
         num_workers: worker processes for loading; 0 is fastest, since batches are cut out of memory. With workers the
             images stay in the machine's memory.
         seed: seed of the sample order and of the augmentation.

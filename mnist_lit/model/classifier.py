@@ -46,8 +46,8 @@ class DigitClassifier(LightningModule):
         standardize: subtract the mean and divide by the standard deviation of the training pixels; else pixels are
             only scaled to [0, 1].
         channels_last: memory format of the convolutions; on CPUs it makes the reference network 2.7 times faster.
-        compile: let `torch.compile` translate the network for `fit` (needs a C++ compiler, and up to a minute before the
-            first step). Weights, checkpoints and all other commands stay as they are.
+        compile: let `torch.compile` translate the network for `fit` (needs a C++ compiler, and up to a minute before
+            the first step). Weights, checkpoints and all other commands stay as they are.
         adapt_batchnorm: in `test`, take the statistics of batch normalisation from the (unlabelled) test images
             instead of the training images: AdaBN, see `mnist_lit.model.adaptation`.
     """

@@ -24,8 +24,8 @@ from mnist_lit.use.segment_model import BUNDLED_SEGMENTS, SegmentWeights, load_s
 
 GRADES_IN_TURN = ("hard", "hard", "medium", "easy")
 NETWORK_SEED, FIELD_SEED = 0, 100  # of the first pages; scores are looked at with seeds from 700
-NETWORK_PAGES, FIELD_PAGES = 360, 160
-EPOCHS, STEPS = 12, 150
+NETWORK_PAGES, FIELD_PAGES = 360, 120
+EPOCHS, STEPS = 8, 120
 
 
 def collect(

@@ -182,14 +182,15 @@ def fit_field(
     """Make the true groupings of lines as likely as possible.
 
     Args:
-        lines: examples; those that are not sound are left out.
+        lines: examples; those that are not sound, or whose truth is no possible grouping, are left out.
         start: the weights to begin with; its network stays.
         steps: of L-BFGS (Liu and Nocedal 1989), at most.
 
     Returns:
         The fitted weights, and the mean loss before and after, nats a line.
     """
-    table = _Lines([line for line in lines if line.is_sound], start.network)
+    sound = [line for line in lines if line.is_sound]
+    table = _Lines(sound, start.network)
     begun = {
         name: torch.from_numpy(values.copy())
         for name, values in start.tensors().items()
@@ -205,6 +206,8 @@ def fit_field(
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
+    possible = _losses(begun, table) < -_NEVER / 2
+    table = _Lines([line for line, is_possible in zip(sound, possible, strict=True) if is_possible], start.network)
     before = float(_losses(begun, table).mean())
     optimizer.step(objective)  # type: ignore[no-untyped-call]
     after = float(_losses(weights, table).mean().detach())

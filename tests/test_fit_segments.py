@@ -11,7 +11,7 @@ from safetensors import safe_open
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.study import fit_segments, segment_fit
 from mnist_lit.study.segment_fit import fit_field, train_network
-from mnist_lit.study.segment_pages import LineExample, examples_of, load_split, overlap_of, shares_of
+from mnist_lit.study.segment_pages import examples_of, load_split, overlap_of, shares_of
 from mnist_lit.use.groups import Group
 from mnist_lit.use.recognizer import load_recognizer
 from mnist_lit.use.segment_model import from_tensors, load_segment_weights

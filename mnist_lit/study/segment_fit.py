@@ -22,6 +22,7 @@ from mnist_lit.use.wholes import CONVOLUTIONS, FEATURES, HIDDEN, WholeDigits
 
 _BATCH = 128
 _LR, _WEIGHT_DECAY = 0.004, 0.02
+_LEAST_STEPS = 10  # that the schedule of the learning rate needs
 _SHIFT = 2  # pixels that a view is moved by in training, up to
 _PULL = 1e-4  # of the field's weights towards where they start, per squared unit
 _MOST_LOSS = 50.0  # of a line, nats: a line that cannot be right does not count more
@@ -87,8 +88,8 @@ def train_network(
     targets = torch.from_numpy(np.concatenate([line.is_digit[~line.is_unclear] for line in lines])).float()
     network = WholeNetwork()
     optimizer = torch.optim.AdamW(network.parameters(), lr=_LR, weight_decay=_WEIGHT_DECAY)
-    batches = -(-len(views) // _BATCH)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LR, total_steps=epochs * batches, pct_start=0.2)
+    steps = max(_LEAST_STEPS, epochs * -(-len(views) // _BATCH))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _LR, total_steps=steps, pct_start=0.2)
     for epoch in range(1, epochs + 1):
         network.train()
         total = 0.0

@@ -17,7 +17,7 @@ from mnist_lit.use.groups import Group, Part, groups_of, parts_of, skip_measures
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 from mnist_lit.use.paper import Bytes, Floats
-from mnist_lit.use.segment_model import SegmentWeights, load_segment_weights
+from mnist_lit.use.segment_model import MEASURES, SegmentWeights, load_segment_weights
 from mnist_lit.use.wholes import COLUMNS, ROWS, view
 
 _BEYOND = (0.6, 1.1)  # stroke widths: how far ink beyond a cut may be a group's as well
@@ -60,7 +60,7 @@ class Observed:
     @property
     def measures(self) -> Floats:
         """The groups' measures, `(N, 15)`."""
-        return np.array([group.measures for group in self.groups], np.float32).reshape(len(self.groups), -1)
+        return np.array([group.measures for group in self.groups], np.float32).reshape(-1, len(MEASURES))
 
     @property
     def aspects(self) -> Floats:

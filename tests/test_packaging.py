@@ -117,5 +117,6 @@ def test_wheel_holds_package_types_data_and_licences(tmp_path):
             assert archive.read(path) == (ROOT / path).read_bytes()
     assert {"mnist_lit/cli.py", "mnist_lit/py.typed"} <= set(names)
     assert {f"mnist_lit/use/weights/digits.{kind}" for kind in ("json", "onnx", "safetensors")} <= set(names)
+    assert "mnist_lit/use/weights/segments.safetensors" in names
     assert {"LICENSE", "LICENSE.md"} <= {Path(name).name for name in names if "licenses/" in name}
     assert not [name for name in names if name.startswith(("tests/", "lightning_logs/")) or "__pycache__" in name]

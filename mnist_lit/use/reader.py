@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
-from mnist_lit.use.lines import find_lines
+from mnist_lit.use.lines import TextLine, find_lines
 from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, map_ink
 from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segments import Segment, segment
@@ -46,23 +46,37 @@ def read_page(image: Bytes, recognizer: Recognizer) -> Page:
     if image.dtype != np.uint8 or image.size == 0 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
         raise ValueError(f"image must be uint8 (H, W) or (H, W, 3), not {image.dtype} {image.shape}")
     height, width = image.shape[:2]
-    grey = image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
-    if grey.shape == (FIELD, FIELD):
-        return _read_mnist(grey, recognizer)
+    if (height, width) == (FIELD, FIELD):
+        return _read_mnist(_grey(image), recognizer)
+    polarity, ink, lines = find_ink_lines(image)
+    segments = segment(lines, ink.ink, recognizer.probabilities)
+    found = [
+        _line(row, line.height, ink.to_image, (width, height)) for row, line in zip(segments, lines, strict=True) if row
+    ]
+    return Page(tuple(found), width, height, polarity)
+
+
+def find_ink_lines(image: Bytes) -> tuple[Polarity, InkMap, list[TextLine]]:
+    """Find the ink of a page and the lines that it stands on.
+
+    Args:
+        image: uint8, grey `(H, W)` or RGB `(H, W, 3)`, as in `read_page`.
+
+    Returns:
+        Whether ink is dark or light, the ink map, and its lines; none where there is no ink.
+    """
+    grey = _grey(image)
     darkest = grey if image.ndim == 2 else _darkest(image)
     sheet = find_sheet(darkest)
     polarity = find_polarity(grey, sheet)
     if polarity == "dark on light":
         sheet = without_table(darkest, sheet)
     ink, tall, pieces = _look(image, polarity, sheet)
-    if not pieces:
-        return Page((), width, height, polarity)
-    lines = find_lines(pieces, tall, ink.ink.shape)
-    segments = segment(lines, ink.ink, recognizer.probabilities)
-    found = [
-        _line(row, line.height, ink.to_image, (width, height)) for row, line in zip(segments, lines, strict=True) if row
-    ]
-    return Page(tuple(found), width, height, polarity)
+    return polarity, ink, find_lines(pieces, tall, ink.ink.shape) if pieces else []
+
+
+def _grey(image: Bytes) -> Bytes:
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def _darkest(image: Bytes) -> Bytes:
@@ -111,7 +125,7 @@ def _answer(image: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32]
     return Digit(text, confidence, best, second, float(probabilities[second]), box, image)
 
 
-def _box(pieces: tuple[Piece, ...], to_image: Matrix, size: tuple[int, int]) -> Box:
+def box_in_image(pieces: tuple[Piece, ...], to_image: Matrix, size: tuple[int, int]) -> Box:
     """The box in the image around pieces of the ink map."""
     corners = []
     for piece in pieces:
@@ -135,6 +149,6 @@ def _line(row: list[Segment], tall: float, to_image: Matrix, size: tuple[int, in
             numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
             digits = []
         edge = max(edge, right) if digits else right
-        digits.append(_answer(one.image, one.probabilities, _box(one.pieces, to_image, size)))
+        digits.append(_answer(one.image, one.probabilities, box_in_image(one.pieces, to_image, size)))
     numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
     return Line(tuple(numbers), around([number.box for number in numbers]))

@@ -1,0 +1,114 @@
+"""`python -m mnist_lit.study.fit_segments`: learn the weights that `read` groups strokes into digits with.
+
+Pages are generated from MNIST's training digits for the network that tells whole digits, and from validation digits for
+the weights of the random field (`segment_fit`); test digits are not touched. Half of the pages are hard, a quarter
+each medium and easy. Where the recognizer is trained anew, the field wants to be fitted again: `--keep-network`.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mnist_lit.arguments import ArgumentParser
+from mnist_lit.data.atomic import write_atomically
+from mnist_lit.errors import Failure, UsageError
+from mnist_lit.study.segment_fit import fit_field, train_network
+from mnist_lit.study.segment_pages import LineExample, examples_of, load_split
+from mnist_lit.use.recognizer import Recognizer, load_recognizer
+from mnist_lit.use.segment_model import BUNDLED_SEGMENTS, SegmentWeights, load_segment_weights
+
+GRADES_IN_TURN = ("hard", "hard", "medium", "easy")
+NETWORK_SEED, FIELD_SEED = 0, 100  # of the first pages; scores are looked at with seeds from 700
+NETWORK_PAGES, FIELD_PAGES = 360, 120
+EPOCHS, STEPS = 8, 120
+
+
+def collect(
+    which: str, seeds: Sequence[int], recognizer: Recognizer, weights: SegmentWeights, *, quiet: bool = False
+) -> list[LineExample]:
+    """Return the lines of generated pages, one page a seed.
+
+    Args:
+        which: `training` or `validation` digits.
+        seeds: of the pages; the grades take turns.
+        recognizer: reads the groups.
+        weights: say which groups are worth a look.
+        quiet: without a progress bar.
+    """
+    digits = load_split(which)
+    lines = []
+    for turn, seed in enumerate(tqdm(seeds, desc=f"{which} pages", file=sys.stderr, disable=quiet)):
+        lines += examples_of(GRADES_IN_TURN[turn % len(GRADES_IN_TURN)], seed, digits, recognizer, weights)
+    return lines
+
+
+def write(path: Path, weights: SegmentWeights, origin: dict[str, Any]) -> None:
+    """Write weights as safetensors, with plain data about where they come from in its header."""
+    from safetensors.numpy import save
+
+    data = save(weights.tensors(), metadata={"origin": json.dumps(origin)})
+    write_atomically(path, lambda file: file.write(data))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run the command."""
+    parser = ArgumentParser("fit_segments", "Learn how strokes are grouped into digits, from generated pages.")
+    parser.prog = "python -m mnist_lit.study.fit_segments"
+    parser.add_argument("--model", type=Path, metavar="FILE", help="the recognizer (bundled weights)")
+    parser.add_argument("--network-pages", type=int, default=NETWORK_PAGES, metavar="N", help=f"({NETWORK_PAGES})")
+    parser.add_argument("--field-pages", type=int, default=FIELD_PAGES, metavar="N", help=f"({FIELD_PAGES})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, metavar="N", help=f"of the network ({EPOCHS})")
+    parser.add_argument("--keep-network", action="store_true", help="fit the field only")
+    parser.add_argument(
+        "--output", type=Path, default=BUNDLED_SEGMENTS, metavar="FILE", help="default: the file that `read` uses"
+    )
+    options = parser.parse_args(args)
+    for name in ("network_pages", "field_pages", "epochs"):
+        if getattr(options, name) < 1:
+            raise UsageError(f"--{name.replace('_', '-')}: {getattr(options, name)} is not allowed (1 or more)")
+    recognizer, weights = load_recognizer(options.model), load_segment_weights()
+    _say(f"model      {recognizer.source}: {recognizer.network_name}")
+    if not options.keep_network:
+        seeds = range(NETWORK_SEED, NETWORK_SEED + options.network_pages)
+        lines = collect("training", seeds, recognizer, weights)
+        network = train_network(
+            lines, options.epochs, 0, lambda epoch, loss: _say(f"network    epoch {epoch}: loss {loss:.4f}")
+        )
+        weights = replace(weights, network=network)
+    seeds = range(FIELD_SEED, FIELD_SEED + options.field_pages)
+    lines = collect("validation", seeds, recognizer, weights)
+    weights, (before, after) = fit_field(lines, weights, STEPS)
+    sound = sum(line.is_sound for line in lines)
+    _say(f"field      {sound} of {len(lines)} lines: loss {before:.4f} before, {after:.4f} after")
+    origin = {
+        "made_by": "python -m mnist_lit.study.fit_segments",
+        "recognizer": recognizer.source,
+        "network_pages": None if options.keep_network else options.network_pages,
+        "field_pages": options.field_pages,
+        "epochs": options.epochs,
+    }
+    write(options.output, weights, origin)
+    _say(f"wrote      {options.output}")
+    return 0
+
+
+def _say(line: str) -> None:
+    print(line)  # noqa: T201
+
+
+def main() -> int:
+    """Run the command with the words of the command line; a mistake is one line on stderr."""
+    try:
+        return run(sys.argv[1:])
+    except Failure as error:
+        print(f"fit_segments: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

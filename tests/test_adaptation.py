@@ -84,4 +84,6 @@ def test_the_networks_that_have_it():
         "vgg": True,
         "strided": True,
         "fast": True,
+        "deep": True,
+        "tiny": True,
     }

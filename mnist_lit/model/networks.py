@@ -276,6 +276,6 @@ def build_network(name: str) -> nn.Module:
     Raises:
         ValueError: no network has that name; the message lists those there are.
     """
-    if name in _NETWORKS:
+    if name in NETWORK_NAMES:  # a tuple: names out of files may be anything
         return _NETWORKS[name]()
     raise ValueError(f"model.network: {name!r} is unknown; the networks are {', '.join(NETWORK_NAMES)}")

@@ -59,7 +59,12 @@ class DigitsCLI(ConfiguredCLI):
             self.trainer.limit_val_batches = 0  # else Lightning warns of an empty list of loaders
         lighten(self.trainer, self.model)
         started = time.perf_counter()
-        self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        try:
+            self.trainer.fit(self.model, datamodule=self.datamodule, ckpt_path=self.checkpoint, weights_only=True)
+        except _compile_errors(self.model.compiles) as error:
+            raise Failure(
+                f"model.compile: torch.compile failed: {_first_line(error)} (false does without it)"
+            ) from error
         seconds = time.perf_counter() - started
         assert self.run_folder is not None
         finish_fit(
@@ -139,6 +144,19 @@ class DigitsCLI(ConfiguredCLI):
         if self.trainer.is_global_zero:
             path = self.config[self.command].output or Path("predictions.csv")
             self.failed = write_predictions(path, data.files, batches or [], class_names=data.class_names, say=self.say)
+
+
+def _compile_errors(compiles: bool) -> tuple[type[Exception], ...]:
+    """Return what `torch.compile` raises; nothing where it is not used, since its import takes a second."""
+    if not compiles:
+        return ()
+    from torch._dynamo.exc import TorchDynamoException
+
+    return (TorchDynamoException,)
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 class _FitConfig(ConfiguredCLI):

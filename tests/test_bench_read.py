@@ -11,16 +11,14 @@ from mnist_lit.data.idx import BUNDLED, DigitSet, read_set
 from mnist_lit.errors import UsageError
 from mnist_lit.study import bench_read
 from mnist_lit.study.bench_read import (
-    TEST,
-    VALIDATION,
     GradeResult,
-    load_digits,
     marked_lines,
     photo_line,
     run,
     score_grade,
     table,
 )
+from mnist_lit.study.page_digits import TEST, VALIDATION, load_digits
 from mnist_lit.study.page_scores import Score
 from mnist_lit.study.pages import make_page
 

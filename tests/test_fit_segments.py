@@ -10,8 +10,9 @@ from safetensors import safe_open
 
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.study import fit_segments, segment_fit
+from mnist_lit.study.page_digits import load_digits
 from mnist_lit.study.segment_fit import fit_field, train_network
-from mnist_lit.study.segment_pages import examples_of, load_split, overlap_of, shares_of
+from mnist_lit.study.segment_pages import examples_of, overlap_of, shares_of
 from mnist_lit.use.groups import Group
 from mnist_lit.use.recognizer import load_recognizer
 from mnist_lit.use.segment_model import from_tensors, load_segment_weights
@@ -20,7 +21,7 @@ from mnist_lit.use.segments import best_path
 
 @pytest.fixture(scope="module")
 def lines():
-    recognizer, weights, digits = load_recognizer(), load_segment_weights(), load_split("validation")
+    recognizer, weights, digits = load_recognizer(), load_segment_weights(), load_digits("validation")
     return [line for seed in (300, 301) for line in examples_of("easy", seed, digits, recognizer, weights)]
 
 
@@ -41,7 +42,7 @@ def test_examples_tell_true_groups(lines):
 
 
 def test_training_and_validation_digits_are_apart():
-    train, validation = load_split("training"), load_split("validation")
+    train, validation = load_digits("training"), load_digits("validation")
     assert (len(train.labels), len(validation.labels)) == (55_000, 5_000)
     seen = {image.tobytes() for image in train.images}
     assert not any(image.tobytes() in seen for image in validation.images)

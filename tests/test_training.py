@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -374,6 +377,20 @@ def test_a_compiled_network_trains_as_the_plain_one_does(data, tmp_path):
         )
     assert losses["true"] == pytest.approx(losses["false"], rel=1e-3)
     assert weights(run / "checkpoints" / "last.ckpt").keys() == DigitClassifier(network="fast").state_dict().keys()
+
+
+@pytest.mark.slow
+def test_a_missing_compiler_is_one_line(data, tmp_path):
+    words = small_fit(data, tmp_path, "--model.network", "fast", "--model.compile", "true")
+    environment = {**os.environ, "CXX": "no-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "mnist_lit", *words], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 1
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("fit: model.compile: torch.compile failed: ")
+    assert last.endswith("(false does without it)")
+    assert "Traceback" not in ended.stderr
 
 
 def test_averaged_weights_are_tested_kept_and_gone_on_with(data, tmp_path):

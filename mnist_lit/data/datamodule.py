@@ -206,7 +206,7 @@ class DigitsDataModule(LightningDataModule):
 
     def _loader(self, part: str, *, training: bool = False, shared: bool = True) -> BatchLoader:
         trainer = self.trainer if shared else None
-        resides = trainer is not None and self.resident and self.num_workers == 0
+        resides = self.resident and self.num_workers == 0
         device = trainer.strategy.root_device if trainer and resides else torch.device("cpu")
         dataset = self._datasets[part] = self._datasets[part].to(device)
         if trainer and len(dataset) < trainer.world_size:  # one without a batch would leave the others waiting

@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.idx import DigitSet
-from mnist_lit.data.sources import load_part
 from mnist_lit.errors import Failure
 from mnist_lit.study.bench_report import aligned, whole
 from mnist_lit.study.measuring import Spread, spread, surroundings
+from mnist_lit.study.page_digits import TEST, VALIDATION, load_digits
 from mnist_lit.study.page_scores import Mark, MarkedLine, Score, score_page
 from mnist_lit.study.pages import GRADES, GeneratedPage, make_page
 from mnist_lit.use.annotation import annotate
@@ -37,9 +37,7 @@ from mnist_lit.use.transcript import Box, Page
 SCHEMA = 1
 FIRST_SEED = 1000
 PAGES = 50
-VALIDATION, TEST = "validation", "test"
 PHOTO_GRADE, PHOTO_SIDE, PHOTO_REPEATS = "hard", 4000, 7
-_SPLIT = (5000, 0)  # size and seed of the default validation split
 
 Reader = Callable[[npt.NDArray[np.uint8]], Page]
 
@@ -70,17 +68,6 @@ def marked_lines(page: GeneratedPage | Page) -> list[MarkedLine]:
         MarkedLine(line.text, tuple(Mark(d.text, Box(*d.box)) for number in line.numbers for d in number.digits))
         for line in page.lines
     ]
-
-
-def load_digits(which: str) -> DigitSet:
-    """Return MNIST's test digits, or the 5,000 validation digits of the default split."""
-    if which == TEST:
-        return load_part("mnist", None, "t10k")
-    from mnist_lit.data.preparation import stratified_split
-
-    train = load_part("mnist", None, "train")
-    chosen = stratified_split(train.labels, *_SPLIT)[1]
-    return DigitSet(train.images[chosen], train.labels[chosen], train.sha256)
 
 
 def score_grade(

@@ -45,11 +45,11 @@ def write_idx(folder: Path, part: str, digits: DigitSet, size: int) -> None:
     (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, size) + labels.tobytes())
 
 
-def train(config: Path, root: Path, more: Sequence[str] = ()) -> dict[str, Any]:
+def train(config: Path, root: Path) -> dict[str, Any]:
     """Train for one epoch on all images of a folder; return seconds of the fit, images a second, and bytes."""
     with tempfile.TemporaryDirectory() as logs:
         words = ["--config", str(config), "--log_dir", logs, "--data.dataset", "idx", "--data.root", str(root)]
-        words += ["--data.val_size", "0", "--data.test_curves", "false", "--trainer.max_epochs", "1", *more]
+        words += ["--data.val_size", "0", "--data.test_curves", "false", "--trainer.max_epochs", "1"]
         ended = run_child(f"{config}, {root.name}", ["-c", _FIT, *words])
         results = json.loads(next(Path(logs).glob(f"*/version_0/{RESULTS}")).read_text(encoding="utf-8"))
     peak = json.loads(ended.output.strip().splitlines()[-1])["peak_memory"]

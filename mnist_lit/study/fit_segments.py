@@ -17,8 +17,9 @@ from tqdm import tqdm
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.atomic import write_atomically
 from mnist_lit.errors import Failure, UsageError
+from mnist_lit.study.page_digits import TRAINING, VALIDATION, load_digits
 from mnist_lit.study.segment_fit import fit_field, train_network
-from mnist_lit.study.segment_pages import LineExample, examples_of, load_split
+from mnist_lit.study.segment_pages import LineExample, examples_of
 from mnist_lit.use.recognizer import Recognizer, load_recognizer
 from mnist_lit.use.segment_model import BUNDLED_SEGMENTS, SegmentWeights, load_segment_weights
 
@@ -40,7 +41,7 @@ def collect(
         weights: say which groups are worth a look.
         quiet: without a progress bar.
     """
-    digits = load_split(which)
+    digits = load_digits(which)
     lines = []
     for turn, seed in enumerate(tqdm(seeds, desc=f"{which} pages", file=sys.stderr, disable=quiet)):
         lines += examples_of(GRADES_IN_TURN[turn % len(GRADES_IN_TURN)], seed, digits, recognizer, weights)
@@ -75,13 +76,13 @@ def run(args: Sequence[str]) -> int:
     _say(f"model      {recognizer.source}: {recognizer.network_name}")
     if not options.keep_network:
         seeds = range(NETWORK_SEED, NETWORK_SEED + options.network_pages)
-        lines = collect("training", seeds, recognizer, weights)
+        lines = collect(TRAINING, seeds, recognizer, weights)
         network = train_network(
             lines, options.epochs, 0, lambda epoch, loss: _say(f"network    epoch {epoch}: loss {loss:.4f}")
         )
         weights = replace(weights, network=network)
     seeds = range(FIELD_SEED, FIELD_SEED + options.field_pages)
-    lines = collect("validation", seeds, recognizer, weights)
+    lines = collect(VALIDATION, seeds, recognizer, weights)
     weights, (before, after) = fit_field(lines, weights, STEPS)
     sound = sum(line.is_sound for line in lines)
     _say(f"field      {sound} of {len(lines)} lines: loss {before:.4f} before, {after:.4f} after")

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.data.idx import DigitSet
-from mnist_lit.data.sources import load_part
 from mnist_lit.study.pages import GeneratedPage, make_page
 from mnist_lit.use.groups import skip_measures
 from mnist_lit.use.paper import Floats
@@ -20,7 +19,6 @@ from mnist_lit.use.segment_model import SegmentWeights
 from mnist_lit.use.segments import Observed, observe
 
 LEAST = -12.0  # groups less plausible than this are no examples; the reader's own bar is higher
-_SPLIT = (5000, 0)  # size and seed of the default validation split
 _CLOSE, _SLACK = 0.6, 0.1  # intersection over union of a group that is a digit, and how far below the best it may be
 _READ_CLOSE, _READ_SLACK = 0.5, 0.25  # the same where it is read right
 _READ = 0.4  # probability from which it is
@@ -61,15 +59,6 @@ class LineExample:
     is_unclear: Bools
     must: Bools
     is_sound: bool
-
-
-def load_split(which: str) -> DigitSet:
-    """Return the 55,000 `training` or the 5,000 `validation` digits of the default split."""
-    from mnist_lit.data.preparation import stratified_split
-
-    train = load_part("mnist", None, "train")
-    chosen = stratified_split(train.labels, *_SPLIT)[("training", "validation").index(which)]
-    return DigitSet(train.images[chosen], train.labels[chosen], train.sha256)
 
 
 def examples_of(

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.model.networks import NETWORK_NAMES, Normalize, ReferenceCNN, build_network
@@ -106,7 +107,7 @@ def test_sizes_of_the_networks_are_those_in_their_docstrings():
     sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORK_NAMES}
     assert sizes == {
         "reference": 456_650, "compact": 215_194, "vgg": 205_290, "strided": 127_274, "fast": 105_322, "deep": 396_010,
-        "tiny": 6_242,
+        "tiny": 4_986,
     }  # fmt: skip
 
 
@@ -123,3 +124,17 @@ def test_the_fast_network_looks_at_the_inner_pixels_only():
 def test_unknown_network_is_answered_with_the_names_there_are():
     with pytest.raises(ValueError, match=r"model\.network: 'resnet'.*reference"):
         build_network("resnet")
+
+
+def test_the_tiny_network_answers_with_the_mean_of_nine_views_once_it_is_trained():
+    network = build_network("tiny")
+    network.load_state_dict({name: torch.rand_like(value.float()) for name, value in network.state_dict().items()})
+    images = torch.rand(3, 1, 28, 28)
+    moves = [(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    with torch.no_grad():
+        answer = network.eval()(images)
+        stages = nn.Sequential(network.layer1, network.layer2, network.layer3, network.fc)
+        views = torch.stack([stages(images.roll(move, (2, 3))).softmax(dim=1) for move in moves])
+        torch.testing.assert_close(answer.exp(), views.mean(dim=0))
+        torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(3))
+        assert network.train()(images).exp().sum() != answer.exp().sum()  # one view, and logits of any sum

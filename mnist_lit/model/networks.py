@@ -3,6 +3,7 @@
 Nothing here knows of training, data or Lightning; a network can be lifted out and used alone.
 """
 
+import math
 from typing import Literal, get_args
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 NetworkName = Literal["reference", "compact", "vgg", "strided", "fast", "deep", "tiny"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
+# Where the views of `TinyCNN` are moved to: rows and columns.
+_MOVES = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
 
 class Normalize(nn.Module):
@@ -174,18 +177,10 @@ class FastCNN(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer1 = nn.Sequential(  # (N, 1, 24, 24) -> (N, 16, 20, 20), pooled to (N, 16, 10, 10)
-            nn.Conv2d(1, 16, kernel_size=5, bias=False),
-            nn.MaxPool2d(kernel_size=2),
-            nn.BatchNorm2d(16),
-            nn.ReLU(inplace=True),
-        )
-        self.layer2 = nn.Sequential(  # -> (N, 24, 8, 8), pooled to (N, 24, 4, 4)
-            nn.Conv2d(16, 24, kernel_size=3, bias=False),
-            nn.MaxPool2d(kernel_size=2),
-            nn.BatchNorm2d(24),
-            nn.ReLU(inplace=True),
-        )
+        # (N, 1, 24, 24) -> (N, 16, 20, 20), pooled to (N, 16, 10, 10)
+        self.layer1 = nn.Sequential(*_pooled_convolution(1, 16, kernel_size=5, padding=0))
+        # -> (N, 24, 8, 8), pooled to (N, 24, 4, 4)
+        self.layer2 = nn.Sequential(*_pooled_convolution(16, 24, kernel_size=3, padding=0))
         self.fc = nn.Sequential(  # -> (N, 384) -> (N, 256) -> (N, 10)
             nn.Flatten(),
             nn.Linear(24 * 4 * 4, 256, bias=False),
@@ -228,23 +223,40 @@ class DeepCNN(nn.Module):
 
 
 class TinyCNN(nn.Module):
-    """Four narrow convolutions and a mean over the last feature maps: 6,242 parameters."""
+    """Four narrow convolutions and a mean over the last feature maps, with as few parameters as possible.
+
+    4,986 parameters, 0.6 million multiplications for one view of an image. In evaluation it looks at nine views, the
+    image itself and the image moved by one pixel in the eight directions, and answers with the mean of their
+    probabilities: pooling makes a narrow network depend on where exactly a stroke meets its grid. A training step
+    looks at one.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer1 = nn.Sequential(  # (N, 1, 28, 28) -> (N, 8, 28, 28), pooled to (N, 8, 14, 14)
-            *_convolution(1, 8, kernel_size=5), nn.MaxPool2d(kernel_size=2)
+        self.layer1 = nn.Sequential(*_pooled_convolution(1, 8, kernel_size=5, padding=0))  # -> (N, 8, 12, 12)
+        self.layer2 = nn.Sequential(  # -> (N, 14, 12, 12), pooled to (N, 14, 6, 6)
+            *_convolution(8, 14), *_pooled_convolution(14, 14, kernel_size=3, padding=1)
         )
-        self.layer2 = nn.Sequential(  # -> (N, 16, 14, 14), pooled to (N, 16, 7, 7)
-            *_convolution(8, 16), *_convolution(16, 16), nn.MaxPool2d(kernel_size=2)
-        )
-        self.layer3 = nn.Sequential(*_convolution(16, 16), nn.AdaptiveAvgPool2d(1))  # -> (N, 16, 1, 1)
-        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(16, 10))  # -> (N, 16) -> (N, 10)
+        self.layer3 = nn.Sequential(*_convolution(14, 14), nn.AdaptiveAvgPool2d(1))  # -> (N, 14, 1, 1)
+        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(14, 10))  # -> (N, 14) -> (N, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        if self.training:
+            return self._look(images)
+        views = torch.cat([images, *(torch.roll(images, move, dims=(2, 3)) for move in _MOVES)])
+        log_probabilities = torch.log_softmax(self._look(views).float(), dim=1)
+        return log_probabilities.view(len(_MOVES) + 1, -1, 10).logsumexp(dim=0) - math.log(len(_MOVES) + 1)
+
+    def _look(self, images: Tensor) -> Tensor:
         logits: Tensor = self.fc(self.layer3(self.layer2(self.layer1(images))))
         return logits
+
+
+def _pooled_convolution(inputs: int, outputs: int, kernel_size: int, padding: int) -> tuple[nn.Module, ...]:
+    """Return a convolution, pooling to half its size, batch normalisation and the rectifier: cheap in this order."""
+    convolution = nn.Conv2d(inputs, outputs, kernel_size, padding=padding, bias=False)
+    return convolution, nn.MaxPool2d(kernel_size=2), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
 
 
 def _convolution(

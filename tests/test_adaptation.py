@@ -85,5 +85,6 @@ def test_the_networks_that_have_it():
         "strided": True,
         "fast": True,
         "deep": True,
+        "wide": True,
         "tiny": True,
     }

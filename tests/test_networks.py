@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from mnist_lit.data.batches import Batch
 from mnist_lit.model.classifier import DigitClassifier
 from mnist_lit.model.networks import NETWORK_NAMES, Normalize, ReferenceCNN, build_network
 
@@ -107,7 +109,7 @@ def test_sizes_of_the_networks_are_those_in_their_docstrings():
     sizes = {name: sum(p.numel() for p in build_network(name).parameters()) for name in NETWORK_NAMES}
     assert sizes == {
         "reference": 456_650, "compact": 215_194, "vgg": 205_290, "strided": 127_274, "fast": 105_322, "deep": 396_010,
-        "tiny": 4_986,
+        "wide": 4_587_870, "tiny": 4_986,
     }  # fmt: skip
 
 
@@ -138,3 +140,26 @@ def test_the_tiny_network_answers_with_the_mean_of_nine_views_once_it_is_trained
         torch.testing.assert_close(answer.exp(), views.mean(dim=0))
         torch.testing.assert_close(answer.exp().sum(dim=1), torch.ones(3))
         assert network.train()(images).exp().sum() != answer.exp().sum()  # one view, and logits of any sum
+
+
+def test_columns_learn_by_themselves_and_answer_with_their_mean():
+    network, images = build_network("wide"), torch.rand(5, 1, 28, 28)
+    single = [column(images) for column in network.children()]
+    assert torch.equal(network(images), torch.stack(single, dim=2))
+    assert not torch.allclose(single[0], single[1])
+    with torch.no_grad():
+        views = torch.stack([column(images).softmax(dim=1) for column in network.eval().children()])
+        torch.testing.assert_close(network(images).exp(), views.mean(dim=0))
+
+
+def test_the_loss_of_columns_is_the_mean_of_theirs_and_gives_each_only_its_own_gradient():
+    model, images, targets = DigitClassifier("wide", label_smoothing=0.1), torch.rand(8, 1, 28, 28), torch.arange(8)
+    loss, logits = model._step(Batch(images * 255, targets, torch.arange(8)), "train")
+    assert logits.shape == (8, 10)
+    columns = list(model.network.children())
+    pixels = model.normalize(images * 255)
+    alone = [F.cross_entropy(column(pixels), targets, label_smoothing=0.1) for column in columns]
+    torch.testing.assert_close(loss, sum(alone) / 3)
+    weight = columns[0].fc[1].weight
+    own = torch.autograd.grad(alone[0] / 3, weight)[0]
+    torch.testing.assert_close(torch.autograd.grad(loss, weight)[0], own)

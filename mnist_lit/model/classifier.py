@@ -21,7 +21,7 @@ from mnist_lit.model.adaptation import adapt_batchnorm as adapt
 from mnist_lit.model.adaptation import has_batchnorm
 from mnist_lit.model.checkpoint import KEY, Contract, contract_entry
 from mnist_lit.model.metrics import Answers, curve_metrics, mean_loss, score_metrics
-from mnist_lit.model.networks import NetworkName, Normalize, build_network
+from mnist_lit.model.networks import NetworkName, Normalize, build_network, mean_answer
 
 NUM_CLASSES = 10
 _COUNTED_AT_ONCE = 100  # batches
@@ -146,9 +146,15 @@ class DigitClassifier(LightningModule):
         return logits
 
     def _step(self, batch: Batch, stage: str) -> tuple[Tensor, Tensor]:
-        """Return loss (scalar) and logits `(B, 10)`, both float32. Labels are smoothed in training only."""
+        """Return loss (scalar) and logits `(B, 10)`, both float32. Labels are smoothed in training only.
+
+        The loss of a network that answers several times over, `(B, 10, K)` in training, is the mean of its answers'.
+        """
         logits = self(batch.images).float()
         smoothing = self.label_smoothing if stage == "train" else 0.0
+        if logits.ndim == 3:
+            targets = batch.targets[:, None].expand(-1, logits.shape[2])
+            return F.cross_entropy(logits, targets, label_smoothing=smoothing), mean_answer(logits)
         return F.cross_entropy(logits, batch.targets, label_smoothing=smoothing), logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:

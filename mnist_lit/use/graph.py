@@ -63,10 +63,12 @@ class Shift(nn.Module):
 def _folded(contract: Contract, network: nn.Module) -> nn.Module:
     """Put the normalisation into the network's first convolution, and return what is left to do before it.
 
-    A convolution that pads its input with zeros, which stand for the mean, needs the mean taken away before it.
+    A convolution that pads its input with zeros, which stand for the mean, needs the mean taken away before it. A
+    network with several convolutions of one map may look at the image with each of them, and is left as it is.
     """
     first = next(module for module in network.modules() if not list(module.children()))
-    if not isinstance(first, nn.Conv2d) or first.in_channels != 1 or first.padding_mode != "zeros":
+    of_images = [m for m in network.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 1]
+    if not isinstance(first, nn.Conv2d) or of_images != [first] or first.padding_mode != "zeros":
         return Normalize(contract.mean, contract.std)
     mean, scale = 255.0 * contract.mean, 1.0 / (255.0 * contract.std)
     first.weight.mul_(scale)

@@ -72,12 +72,20 @@ def differences(old: Any, new: Any, prefix: str = "") -> list[str]:
 
 
 def check_devices(trainer: Any) -> None:
-    """Refuse more processes on a CPU than can make sense; of GPUs, Lightning itself knows how many there are.
+    """Refuse a GPU that is not there, and more processes on a CPU than can make sense.
+
+    How many GPUs there are, Lightning itself knows.
 
     Raises:
-        UsageError: with the number that is allowed.
+        UsageError: with what is allowed.
     """
-    on_cpu = trainer.accelerator == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    kinds = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kinds["gpu"] = any(kinds.values())
+    if not kinds.get(str(trainer.accelerator), True):
+        raise UsageError(
+            f"trainer.accelerator: {trainer.accelerator} is not allowed here; PyTorch finds none (cpu or auto)"
+        )
+    on_cpu = trainer.accelerator == "cpu" or not kinds["gpu"]
     most = max(8, os.cpu_count() or 1)
     text = str(trainer.devices)
     if on_cpu and text.isdigit() and not 1 <= int(text) <= most:

@@ -29,6 +29,7 @@ _TYPES = {
     "float": "a finite number",
     "bool": "true or false",
     "NoneType": "null",
+    "tuple": "a list",
 }
 
 

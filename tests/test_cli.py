@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,9 +17,10 @@ from small_data import write_small_set
 from mnist_lit import __version__, cli
 from mnist_lit.cli import COMMANDS, DOCUMENTATION, main
 from mnist_lit.data.corruptions import CORRUPTIONS
-from mnist_lit.errors import Failure
+from mnist_lit.errors import Failure, UsageError
 from mnist_lit.model.checkpoint import KEY, Contract, contract_entry
 from mnist_lit.model.classifier import DigitClassifier
+from mnist_lit.settings import check_devices
 
 HEAVY = ("torch", "cv2", "numpy", "lightning", "jsonargparse", "matplotlib", "yaml")
 
@@ -227,6 +229,7 @@ WRONG = [
     ("fit", ["--trainer.devices", "0", "--trainer.accelerator", "cpu"], ["trainer.devices", "0"]),
     ("fit", ["--trainer.devices", "x", "--trainer.accelerator", "cpu"], ["devices"]),
     ("fit", ["--trainer.accelerator", "quantum"], ["accelerator", "quantum", "cpu"]),
+    ("fit", ["--model.betas", "2"], ["model.betas", "2", "a list"]),
     ("fit", ["--trainer.precision", "12"], ["trainer.precision", "12", "32-true"]),
     ("fit", ["--seed_everything", "-1"], ["seed_everything", "-1", "0 or above"]),
     ("fit", ["--ckpt_path", "missing.ckpt"], ["missing.ckpt", "no such checkpoint"]),
@@ -385,3 +388,12 @@ def test_report_draws_nothing_of_a_run_that_is_not_finished(tmp_path, capsys):
     (tmp_path / "config.yaml").write_text(json.dumps({}))
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err.endswith("not a finished run: no results.json in it\n")
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "cuda", "mps"])
+def test_gpu_that_is_not_there_is_refused_by_the_name_of_the_value(accelerator, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=rf"trainer\.accelerator: {accelerator} is not allowed here"):
+        check_devices(SimpleNamespace(accelerator=accelerator, devices=1))
+    check_devices(SimpleNamespace(accelerator="auto", devices=1))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mnist_lit.errors import Failure
-from mnist_lit.run.benchmarks import benchmark_tables, marks, predict_table, read_table
+from mnist_lit.run.benchmarks import benchmark_tables, fit_table, marks, predict_table, read_table
 from mnist_lit.run.report import fill_in_benchmarks
 
 
@@ -21,11 +21,17 @@ FIT = {
             "n": 30, "mean_accuracy": 0.99012, "sd_accuracy": 0.0007,
             "train_seconds": three(2), "total_seconds": three(8),
         },
+        "published": {
+            "n": 30, "mean_accuracy": 0.9904, "sd_accuracy": 0.0007,
+            "train_seconds": three(5), "total_seconds": three(9),
+        },
         "example": {
             "n": 1, "mean_accuracy": 0.9906, "sd_accuracy": None,
-            "train_seconds": three(250), "total_seconds": three(300),
+            "train_seconds": three(250, n=1), "total_seconds": three(300, n=1),
         },
     },
+    "to_published": three(0.4),
+    "sooner_than_example": 124.6,
 }  # fmt: skip
 OVERHEAD = {
     "benchmark": "overhead",
@@ -72,8 +78,11 @@ def results(tmp_path):
 def test_rows_worked_out_by_hand(results):
     tables = {name: text.splitlines() for name, text in benchmark_tables(results).items()}
     assert set(tables) == {"fit", "overhead", "filters", "data", "size", "seeds"}
-    assert tables["fit"][2] == "| `configs/fast.yaml` | 99.01 ± 0.07 % | 30 | 2.00 (1.00–4.00) | 8.00 (4.00–16.00) |"
-    assert tables["fit"][3].startswith("| PyTorch `examples/mnist` | 99.06 % | 1 |")
+    assert (
+        tables["fit"][2] == "| `configs/fast.yaml` | 99.01 ± 0.07 % | 30 | 2.00 (1.00–4.00) | 1 | 8.00 (4.00–16.00) |"
+    )
+    assert tables["fit"][3].endswith("| 30 | 5.00 (2.50–10.00) | 2.50 (1.25–5.00) | 9.00 (4.50–18.00) |")
+    assert tables["fit"][4] == "| PyTorch `examples/mnist` | 99.06 % | 1 | 250.00 | 125 | 300.00 |"
     assert tables["overhead"][3] == "| one layer | fit | 0.40 (0.20–0.80) | 0.24 (0.12–0.48) | 0.80 (0.40–1.60) |"
     assert tables["overhead"][5] == "| reference, bf16-mixed | fit | 51.0 (25.5–102.0) |  | 1.020 (0.510–2.040) |"
     assert tables["size"][2] == "| 15,000 | 12.0 (6.0–24.0) | 1,250 (625–2,500) | 1,234 |"
@@ -84,12 +93,21 @@ def test_rows_worked_out_by_hand(results):
     )
 
 
-def test_both_languages_have_the_same_rows_below_their_heads(results):
+def test_both_languages_have_the_same_numbers_below_their_heads(results):
     english, chinese = benchmark_tables(results, "en"), benchmark_tables(results, "zh")
     for name in english:
-        assert english[name].splitlines()[1:] == chinese[name].splitlines()[1:]
-        assert english[name].splitlines()[0] != chinese[name].splitlines()[0]
-        assert english[name].splitlines()[0].count("|") == chinese[name].splitlines()[0].count("|")
+        ours, theirs = english[name].splitlines(), chinese[name].splitlines()
+        assert ours[0] != theirs[0]
+        assert [row.count("|") for row in ours] == [row.count("|") for row in theirs]
+        for row, other in zip(ours[1:], theirs[1:], strict=True):
+            assert row.split("|")[3:] == other.split("|")[3:]  # before that, names of peers
+    assert "本项目的加载器" in chinese["data"]
+
+
+def test_a_bench_without_the_slow_peer_has_no_ratio_to_it():
+    without = {**FIT, "peers": {name: FIT["peers"][name] for name in ("fast", "published")}}
+    del without["sooner_than_example"]
+    assert len(fit_table(without).splitlines()) == 4
 
 
 def test_a_readme_gets_the_tables_that_it_has_marks_for(results, tmp_path):

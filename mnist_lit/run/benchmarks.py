@@ -16,8 +16,8 @@ BENCH, SEEDS = "bench", "seeds"  # subfolders
 
 _HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "fit": {
-        "en": ("training", "test accuracy", "seeds", "training, s", "start to end, s"),
-        "zh": ("训练", "测试准确率", "种子数", "训练用时（秒）", "从启动到结束（秒）"),
+        "en": ("training", "test accuracy", "seeds", "training, s", "times ours", "start to end, s"),
+        "zh": ("训练", "测试准确率", "种子数", "训练用时（秒）", "与本项目之比", "从启动到结束（秒）"),
     },
     "overhead": {
         "en": ("a step of", "in", "ms", "added, ms", "to barebones, or to the plain loop"),
@@ -45,14 +45,33 @@ _HEADINGS: dict[str, dict[str, tuple[str, ...]]] = {
         "zh": ("配置", "参数量", "单个网络均值", "种子数", "集成", "每次训练用时", "硬件"),
     },
 }
-_GRADES: dict[str, dict[str, str]] = {"en": {}, "zh": {"easy": "容易", "medium": "中等", "hard": "困难"}}
+# What the commands call things, in the other language; what is not here is called the same.
+_CHINESE = {
+    "easy": "容易",
+    "medium": "中等",
+    "hard": "困难",
+    "215,194 parameters, plain loop": "215,194 个参数，朴素循环",
+    "one layer": "单层网络",
+    "plain loop": "朴素循环",
+    "barebones Lightning": "Lightning（barebones）",
+    "stock Lightning": "Lightning（默认设置）",
+    "fit, augmented": "fit，带增强",
+    "bare indexing": "直接索引",
+    "our loader": "本项目的加载器",
+    "our loader, augmented": "本项目的加载器，带增强",
+    "DataLoader, per sample": "DataLoader，逐样本",
+}
 _PEERS = {"fast": "`{config}`", "published": "215,194 parameters, plain loop", "example": "PyTorch `examples/mnist`"}
 
 
+def _said(name: str, language: str) -> str:
+    return _CHINESE.get(name, name) if language == "zh" else name
+
+
 def _spread(value: dict[str, Any], digits: int, factor: float = 1.0) -> str:
-    """Write a median with its quartiles, times a factor: `0.31 (0.28–0.36)`."""
+    """Write a median with its quartiles, times a factor: `0.31 (0.28–0.36)`; a single value has none."""
     middle, low, high = (f"{factor * value[name]:,.{digits}f}" for name in ("median", "low", "high"))
-    return f"{middle} ({low}–{high})"
+    return middle if value["n"] == 1 else f"{middle} ({low}–{high})"
 
 
 def _percent(mean: float, sd: float | None, digits: int = 2) -> str:
@@ -61,11 +80,18 @@ def _percent(mean: float, sd: float | None, digits: int = 2) -> str:
 
 def fit_table(data: dict[str, Any], language: str = "en") -> str:
     """Return the table of `bench fit`."""
-    rows: list[Sequence[str]] = [_HEADINGS["fit"][language], ("---", "--:", "--:", "--:", "--:")]
+    rows: list[Sequence[str]] = [_HEADINGS["fit"][language], ("---", *["--:"] * 5)]
+    to_published, sooner = data["to_published"], data.get("sooner_than_example")
+    ratios = {  # `to_published` is ours to theirs, turn by turn
+        "fast": "1",
+        "published": f"{1 / to_published['median']:.2f} ({1 / to_published['high']:.2f}–{1 / to_published['low']:.2f})",
+        "example": "" if sooner is None else f"{sooner:.0f}",
+    }
     for peer, one in data["peers"].items():
-        times = [_spread(one[key], 2) for key in ("train_seconds", "total_seconds")]
+        training, total = (_spread(one[key], 2) for key in ("train_seconds", "total_seconds"))
         accuracy = _percent(one["mean_accuracy"], one["sd_accuracy"])
-        rows.append((_PEERS[peer].format(config=data["config"]), accuracy, str(one["n"]), *times))
+        name = _said(_PEERS[peer].format(config=data["config"]), language)
+        rows.append((name, accuracy, str(one["n"]), training, ratios[peer], total))
     return table(rows)
 
 
@@ -74,10 +100,10 @@ def overhead_table(data: dict[str, Any], language: str = "en") -> str:
     rows: list[Sequence[str]] = [_HEADINGS["overhead"][language], ("---", "---", "--:", "--:", "--:")]
     for name, one in data["one_layer"].items():
         more = [_spread(one[key], 2) if key in one else "" for key in ("added_ms", "to_barebones")]
-        rows.append(("one layer", name, _spread(one["ms"], 2), *more))
+        rows.append((_said("one layer", language), _said(name, language), _spread(one["ms"], 2), *more))
     for name, one in data["reference"].items():
         ratio = "" if name == "plain loop" else _spread(one["to_plain"], 3)
-        rows.append((f"reference, {data['precision']}", name, _spread(one["ms"], 1), "", ratio))
+        rows.append((f"reference, {data['precision']}", _said(name, language), _spread(one["ms"], 1), "", ratio))
     return table(rows)
 
 
@@ -85,7 +111,7 @@ def data_table(data: dict[str, Any], language: str = "en") -> str:
     """Return the table of `bench data`."""
     rows: list[Sequence[str]] = [_HEADINGS["data"][language], ("---", "--:", "--:")]
     for name, one in data["peers"].items():
-        rows.append((name, _spread(one["images_per_second"], 0), _spread(one["to_per_sample"], 1)))
+        rows.append((_said(name, language), _spread(one["images_per_second"], 0), _spread(one["to_per_sample"], 1)))
     return table(rows)
 
 
@@ -121,7 +147,7 @@ def read_table(data: dict[str, Any], language: str = "en") -> str:
     for grade, score in data["grades"].items():
         rows.append(
             (
-                f"{data['pages_per_grade']} × {_GRADES[language].get(grade, grade)}",
+                f"{data['pages_per_grade']} × {_said(grade, language)}",
                 f"{score['digits']:,}",
                 _percent(score["recall"], None),
                 _percent(score["false_share"], None),

@@ -9,9 +9,9 @@ import torch
 from safetensors import safe_open
 
 from mnist_lit.errors import Failure, UsageError
-from mnist_lit.study import fit_segments, segment_fit
+from mnist_lit.study import fit_segments, segment_learning
 from mnist_lit.study.page_digits import load_digits
-from mnist_lit.study.segment_fit import fit_field, train_network
+from mnist_lit.study.segment_learning import fit_field, train_network
 from mnist_lit.study.segment_pages import examples_of, overlap_of, shares_of
 from mnist_lit.use.groups import Group
 from mnist_lit.use.recognizer import load_recognizer
@@ -50,7 +50,7 @@ def test_training_and_validation_digits_are_apart():
 
 def test_scores_are_those_that_the_reader_uses(lines):
     weights = load_segment_weights()
-    table = segment_fit._Lines(lines, weights.network)
+    table = segment_learning._Lines(lines, weights.network)
     own = {name: torch.from_numpy(values) for name, values in weights.tensors().items()}
     expected = [
         weights.group_scores(
@@ -61,7 +61,7 @@ def test_scores_are_those_that_the_reader_uses(lines):
         )
         for line in lines
     ]
-    np.testing.assert_allclose(segment_fit._group_scores(own, table).numpy(), np.concatenate(expected), atol=1e-3)
+    np.testing.assert_allclose(segment_learning._group_scores(own, table).numpy(), np.concatenate(expected), atol=1e-3)
 
 
 def test_the_sum_over_groupings_is_that_of_each_by_itself(lines):
@@ -77,8 +77,8 @@ def test_the_sum_over_groupings_is_that_of_each_by_itself(lines):
     def totals(place: int) -> list[float]:
         return [0.0] if place == count else [s + rest for end, s in ways[place] for rest in totals(end)]
 
-    table = segment_fit._Lines([line], load_segment_weights().network)
-    found = segment_fit._log_total(torch.tensor(scores).float(), torch.tensor(skips)[None].float(), table)
+    table = segment_learning._Lines([line], load_segment_weights().network)
+    found = segment_learning._log_total(torch.tensor(scores).float(), torch.tensor(skips)[None].float(), table)
     assert float(found[0]) == pytest.approx(float(np.logaddexp.reduce(totals(0))), abs=1e-3)
     groups = [Group(0, int(f), int(e), (), 0.0, np.zeros(15)) for f, e in zip(line.first, line.last, strict=True)]
     path = best_path(groups, list(scores), list(skips))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mnist_lit.study.segment_fit import WholeNetwork
+from mnist_lit.study.segment_learning import WholeNetwork
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.wholes import COLUMNS, ROWS, WholeDigits, view
 

@@ -15,7 +15,7 @@ from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.augment import Augmentation, random_warp
 from mnist_lit.data.batches import BatchLoader, BatchOrder, DigitDataset
 from mnist_lit.data.idx import BUNDLED, DigitSet, read_set
-from mnist_lit.study.bench_report import aligned, machine_line, whole, write_output
+from mnist_lit.study.bench_output import aligned, machine_line, whole, write_output
 from mnist_lit.study.measuring import Spread, seconds_in_turn, spread, surroundings
 from mnist_lit.study.recipes import Samples
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.filters import FILTERS, FilterChain, Images, filter_name
 from mnist_lit.data.idx import BUNDLED, read_set
-from mnist_lit.study.bench_report import aligned, machine_line, whole, write_output
+from mnist_lit.study.bench_output import aligned, machine_line, whole, write_output
 from mnist_lit.study.measuring import Spread, seconds_in_turn, spread, surroundings
 
 SCHEMA = 1

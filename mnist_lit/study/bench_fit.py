@@ -20,7 +20,7 @@ from mnist_lit.arguments import ArgumentParser
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.run.folder import RESULTS
 from mnist_lit.run.results import write_json
-from mnist_lit.study.bench_report import aligned, machine_line, whole
+from mnist_lit.study.bench_output import aligned, machine_line, whole
 from mnist_lit.study.child import run_child
 from mnist_lit.study.measuring import Spread, spread, surroundings
 from mnist_lit.study.statistics import estimate

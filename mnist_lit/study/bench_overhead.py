@@ -17,7 +17,7 @@ from mnist_lit.data.augment import Augmentation
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.run.precision import default_precision
 from mnist_lit.run.quiet import silence_libraries
-from mnist_lit.study.bench_report import aligned, machine_line, scaled, whole, write_output
+from mnist_lit.study.bench_output import aligned, machine_line, scaled, whole, write_output
 from mnist_lit.study.measuring import Spread, spread, surroundings
 from mnist_lit.study.step_peers import (
     ONE_LAYER,

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.idx import DigitSet
 from mnist_lit.errors import Failure
-from mnist_lit.study.bench_report import aligned, whole
+from mnist_lit.study.bench_output import aligned, whole
 from mnist_lit.study.measuring import Spread, spread, surroundings
 from mnist_lit.study.page_digits import TEST, VALIDATION, load_digits
 from mnist_lit.study.page_scores import Mark, MarkedLine, Score, score_page

@@ -18,7 +18,7 @@ from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.idx import BUNDLED, DigitSet, read_set
 from mnist_lit.errors import UsageError
 from mnist_lit.run.folder import RESULTS
-from mnist_lit.study.bench_report import aligned, machine_line, whole, write_output
+from mnist_lit.study.bench_output import aligned, machine_line, whole, write_output
 from mnist_lit.study.child import run_child
 from mnist_lit.study.measuring import Spread, spread, surroundings
 

@@ -1,7 +1,7 @@
 """`python -m mnist_lit.study.fit_segments`: learn the weights that `read` groups strokes into digits with.
 
 Pages are generated from MNIST's training digits for the network that tells whole digits, and from validation digits for
-the weights of the random field (`segment_fit`); test digits are not touched. Half of the pages are hard, a quarter
+the weights of the random field (`segment_learning`); test digits are not touched. Half of the pages are hard, a quarter
 each medium and easy. Where the recognizer is trained anew, the field wants to be fitted again: `--keep-network`.
 """
 
@@ -18,7 +18,7 @@ from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.atomic import write_atomically
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.study.page_digits import TRAINING, VALIDATION, load_digits
-from mnist_lit.study.segment_fit import fit_field, train_network
+from mnist_lit.study.segment_learning import fit_field, train_network
 from mnist_lit.study.segment_pages import LineExample, examples_of
 from mnist_lit.use.recognizer import Recognizer, load_recognizer
 from mnist_lit.use.segment_model import BUNDLED_SEGMENTS, SegmentWeights, load_segment_weights

@@ -20,7 +20,7 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened to 8 %
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
-_TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
+TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
 _PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
 _PAPER = 80  # grey level; what is lighter than its surroundings and than this is paper, no board
 MAX_TILT = 14.0  # degrees
@@ -110,7 +110,7 @@ def _polarity_of_border(image: Bytes) -> Polarity | None:
     if not 0 < share < 1 or 0.05 < border < 0.95 or (share if border < 0.5 else 1 - share) > 0.45:
         return None
     between = share * (1 - share) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
-    if between < _TWO_LEVELS * float(image.var()):
+    if between < TWO_LEVELS * float(image.var()):
         return None
     return "light on dark" if border < 0.5 else "dark on light"
 

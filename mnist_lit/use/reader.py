@@ -1,8 +1,11 @@
 """A photo or scan of handwritten numbers in; lines of numbers of digits out, each with its box and confidence.
 
-The way of a page: `paper` takes away light, table and rulings, `ink` finds the strokes, `lines` puts them in rows,
-`segments` decides which of them are one digit, by what the recognizer makes of them.
+The way of a page: `closeup` sees to pictures of a bold digit or two, `paper` takes away light, table and rulings,
+`ink` finds the strokes, `lines` puts them in rows, `segments` decides which of them are one digit, by what the
+recognizer makes of them.
 """
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,6 +13,7 @@ import numpy.typing as npt
 
 from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
+from mnist_lit.use.closeup import with_margin
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import TextLine, find_lines
 from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, map_ink
@@ -65,13 +69,17 @@ def find_ink_lines(image: Bytes) -> tuple[Polarity, InkMap, list[TextLine]]:
     Returns:
         Whether ink is dark or light, the ink map, and its lines; none where there is no ink.
     """
+    image, scale, margin = with_margin(image)
     grey = _grey(image)
     darkest = grey if image.ndim == 2 else _darkest(image)
-    sheet = find_sheet(darkest)
+    sheet = None if margin else find_sheet(darkest)
     polarity = find_polarity(grey, sheet)
     if polarity == "dark on light":
         sheet = without_table(darkest, sheet)
     ink, tall, pieces = _look(image, polarity, sheet)
+    if margin:
+        offset = np.array([[0.0, 0.0, margin], [0.0, 0.0, margin]])
+        ink = replace(ink, to_image=np.asarray((ink.to_image - offset) / scale, np.float64))
     return polarity, ink, find_lines(pieces, tall, ink.ink.shape) if pieces else []
 
 

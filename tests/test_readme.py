@@ -107,6 +107,24 @@ def test_the_accurate_config_meets_its_promise():
     assert data["parameters"] <= 2_000_000
 
 
+def test_the_tiny_config_meets_its_promise():
+    """Seeds 0 to 9: a mean of 99.4 % with fewer than 7,070 parameters."""
+    data = seeds_of("tiny")
+    assert [one["seed"] for one in data["seeds"]] == list(range(10))
+    assert data["mean"]["mean"] >= 0.994
+    assert data["parameters"] < 7_070
+
+
+def test_a_training_grows_in_step_with_its_images_and_stays_small():
+    """Four times the images take about four times as long; all of MNIST fits into 1.5 GB."""
+    data = json.loads((ROOT / "docs" / "results" / "bench" / "size.json").read_text(encoding="utf-8"))
+    sizes = {int(size): one for size, one in data["sizes"].items()}
+    assert list(sizes) == [15_000, 30_000, 60_000, 240_000]
+    rates = [one["images_per_second"]["median"] for one in sizes.values()]
+    assert max(rates) < 1.5 * min(rates)
+    assert sizes[60_000]["peak_megabytes"] < 1500
+
+
 @pytest.mark.parametrize("name", READMES)
 def test_the_answer_about_filters_is_that_of_the_committed_study(name):
     chains = json.loads((ROOT / "docs" / "study" / "study.json").read_text(encoding="utf-8"))["chains"]

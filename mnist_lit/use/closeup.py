@@ -6,14 +6,17 @@ strokes are broad in it, the picture gets a margin of its own paper, so that the
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
-from mnist_lit.use.paper import TWO_LEVELS, Bytes, resized
+from mnist_lit.use.paper import Bytes, resized, two_levels
 
 _SIDE = 320  # of the reduced picture, pixels
 _PAPER_ON_BORDER = 0.6  # least share of the border that is paper
 _BROAD, _TOO_BROAD = 0.055, 0.32  # of the longer side: widths of strokes that want a margin; wider is no stroke
 _SOLID, _LONG = 0.55, 2.2  # width of a sheet to its shorter side, and least length to width of a one
-_PARTS = 12  # of ink, and of paper, at most
+_PARTS = 12  # of ink, at most
+_SPECK = 0.05  # of the largest part: parts that are smaller are no digits
+_LOOPS = 2  # of a digit at most: those of an 8
 
 
 def with_margin(image: Bytes) -> tuple[Bytes, float, int]:
@@ -39,28 +42,25 @@ def with_margin(image: Bytes) -> tuple[Bytes, float, int]:
     return np.asarray(padded, np.uint8), scale, margin
 
 
-def _broad_strokes(grey: Bytes) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.bool_]], float] | None:
+def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
     """Where the ink is and how wide its strokes are, in pixels; None unless they are few and broad on plain paper."""
-    threshold, _ = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    light = grey > threshold
-    share = float(light.mean())
-    if not 0 < share < 1:
+    levels = two_levels(grey)
+    if levels is None or max(levels[1], 1 - levels[1]) < _PAPER_ON_BORDER:
         return None
-    between = share * (1 - share) * (float(grey[light].mean()) - float(grey[~light].mean())) ** 2
-    border = float(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]]).mean())
-    if between < TWO_LEVELS * float(grey.var()) or max(border, 1 - border) < _PAPER_ON_BORDER:
-        return None
+    light, border = levels
     ink = ~light if border > 0.5 else light
     framed = np.pad(ink, 1).astype(np.uint8)  # ink that is cut off by the picture's edge ends there
     width = 2 * float(cv2.distanceTransform(framed, cv2.DIST_L2, 5).max())
     if not _BROAD < width / max(ink.shape) < _TOO_BROAD:
         return None
-    inks, _, stats, _ = cv2.connectedComponentsWithStats(framed, connectivity=4)
-    papers = cv2.connectedComponents(1 - framed, connectivity=4)[0]
-    if max(inks, papers) > _PARTS + 1:  # one more is what is around
-        return None
-    largest = stats[1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))]
+    _, _, stats, _ = cv2.connectedComponentsWithStats(framed, connectivity=4)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    digits = int((areas > _SPECK * areas.max()).sum())
+    holes = cv2.connectedComponents(1 - framed, connectivity=4)[0] - 2  # without the ink, and what is around
+    if len(areas) > _PARTS or holes > _LOOPS * digits:
+        return None  # a sheet on a table: the holes in it are writing
+    largest = stats[1 + int(np.argmax(areas))]
     short, long = sorted((int(largest[cv2.CC_STAT_WIDTH]), int(largest[cv2.CC_STAT_HEIGHT])))
-    if width > _SOLID * short and (long < _LONG * short or papers > 2):
-        return None  # no stroke but a sheet on a table, or a spot; the holes in it are writing
+    if width > _SOLID * short and (long < _LONG * short or holes):
+        return None  # an empty sheet, or one with a word on it; no stroke but that of a one is as broad
     return ink, width

@@ -20,7 +20,7 @@ Matrix: TypeAlias = npt.NDArray[np.float64]
 
 UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened to 8 %
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
-TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
+_TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
 _PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
 _PAPER = 80  # grey level; what is lighter than its surroundings and than this is paper, no board
 MAX_TILT = 14.0  # degrees
@@ -103,16 +103,31 @@ def _level_inside(image: Bytes, sheet: Bytes) -> float:
 
 def _polarity_of_border(image: Bytes) -> Polarity | None:
     """The polarity where an image has two grey levels, one of them all around; otherwise None."""
-    threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    light = image > threshold
-    share = float(np.mean(light))
-    border = float(np.mean(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])))
-    if not 0 < share < 1 or 0.05 < border < 0.95 or (share if border < 0.5 else 1 - share) > 0.45:
+    levels = two_levels(image)
+    if levels is None or 0.05 < levels[1] < 0.95:
         return None
-    between = share * (1 - share) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
-    if between < TWO_LEVELS * float(image.var()):
+    light, border = levels
+    share = float(np.mean(light))
+    if (share if border < 0.5 else 1 - share) > 0.45:
         return None
     return "light on dark" if border < 0.5 else "dark on light"
+
+
+def two_levels(image: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
+    """Split an image `(H, W)` into light and dark, where two grey levels explain it; otherwise None.
+
+    Returns:
+        Where it is light, bool `(H, W)`, and the light share of its border, 0 to 1.
+    """
+    threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    light = np.asarray(image > threshold, np.bool_)
+    share = float(np.mean(light))
+    if not 0 < share < 1:
+        return None
+    between = share * (1 - share) * (float(image[light].mean()) - float(image[~light].mean())) ** 2
+    if between < _TWO_LEVELS * float(image.var()):
+        return None
+    return light, float(np.mean(np.concatenate([light[0], light[-1], light[:, 0], light[:, -1]])))
 
 
 def _background(image: Bytes, reach: int) -> Bytes:

@@ -6,8 +6,10 @@ import pytest
 from reader_pages import BLUE, GREEN, PENCIL, RED, Sheet, shapes, turned
 
 from mnist_lit.data.digit_image import place_digit
+from mnist_lit.study.page_digits import load_digits
 from mnist_lit.study.page_ink import stroke
 from mnist_lit.study.page_scores import same_place
+from mnist_lit.study.pages import make_page
 from mnist_lit.use.closeup import with_margin
 from mnist_lit.use.reader import CONFIDENCE_THRESHOLD, read_page
 from mnist_lit.use.recognizer import load_recognizer
@@ -240,6 +242,12 @@ def test_a_page_and_a_bright_strip_get_no_margin():
     noise = np.random.default_rng(0).integers(0, 255, (50, 60)).astype(np.uint8)
     for image in (written().photo(), strip, noise, np.zeros((9, 9), np.uint8)):
         assert with_margin(image)[1:] == (1.0, 0)
+
+
+def test_a_sheet_half_in_shadow_on_a_dark_table_gets_no_margin():
+    digits = load_digits("validation")
+    page = make_page("hard", 932, digits.images, digits.labels)  # its lit part is as wide as a bold stroke
+    assert with_margin(page.image)[1:] == (1.0, 0)
 
 
 def test_what_the_network_saw_is_an_mnist_digit(read):

@@ -6,11 +6,8 @@ import pytest
 from reader_pages import BLUE, GREEN, PENCIL, RED, Sheet, shapes, turned
 
 from mnist_lit.data.digit_image import place_digit
-from mnist_lit.study.page_digits import load_digits
 from mnist_lit.study.page_ink import stroke
 from mnist_lit.study.page_scores import same_place
-from mnist_lit.study.pages import make_page
-from mnist_lit.use.closeup import with_margin
 from mnist_lit.use.reader import CONFIDENCE_THRESHOLD, read_page
 from mnist_lit.use.recognizer import load_recognizer
 
@@ -204,50 +201,6 @@ def test_an_image_of_mnists_size_is_one_digit(read):
         page = read(image)
         assert (page.text, page.polarity, page.width) == (str(digit), "light on dark", 28)
     assert read(np.zeros((28, 28), np.uint8)).text == ""
-
-
-@pytest.mark.parametrize("polarity", ["light on dark", "dark on light"])
-@pytest.mark.parametrize("height", [80, 600])
-@pytest.mark.parametrize("margin", [0, 0.2])
-def test_a_picture_that_one_bold_digit_fills(read, margin, height, polarity):
-    for digit, image in enumerate(shapes()):
-        top, bottom, left, right = extent(image)
-        cut = image[top:bottom, left:right]
-        around = round(margin * len(cut))
-        framed = cv2.copyMakeBorder(cut, *[around] * 4, cv2.BORDER_CONSTANT)
-        scale = height / len(cut)
-        large = cv2.resize(framed, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        page = read(large if polarity == "light on dark" else 255 - large)
-        assert (page.text, page.polarity) == (str(digit), polarity)
-        box = page.digits[0].box
-        place = (around, around, around + right - left, around + bottom - top)
-        found = (box.left, box.top, box.right, box.bottom)
-        assert np.allclose(found, np.multiply(place, scale), atol=0.12 * height), (digit, found)
-
-
-def extent(image):
-    rows, columns = np.flatnonzero((image > 60).any(axis=1)), np.flatnonzero((image > 60).any(axis=0))
-    return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-
-
-def test_two_bold_digits_in_a_picture(read):
-    pair = np.concatenate([shapes()[4], shapes()[2]], axis=1)
-    assert read(255 - cv2.resize(pair, None, fx=6, fy=6, interpolation=cv2.INTER_CUBIC)).text in ("42", "4 2")
-
-
-def test_a_page_and_a_bright_strip_get_no_margin():
-    strip = np.full((400, 600, 3), 30, np.uint8)
-    strip[100:240] = 230
-    cv2.putText(strip, "4711 0815 2357", (10, 190), cv2.FONT_HERSHEY_SIMPLEX, 2, (20, 20, 20), 4)
-    noise = np.random.default_rng(0).integers(0, 255, (50, 60)).astype(np.uint8)
-    for image in (written().photo(), strip, noise, np.zeros((9, 9), np.uint8)):
-        assert with_margin(image)[1:] == (1.0, 0)
-
-
-def test_a_sheet_half_in_shadow_on_a_dark_table_gets_no_margin():
-    digits = load_digits("validation")
-    page = make_page("hard", 932, digits.images, digits.labels)  # its lit part is as wide as a bold stroke
-    assert with_margin(page.image)[1:] == (1.0, 0)
 
 
 def test_what_the_network_saw_is_an_mnist_digit(read):

@@ -1,14 +1,17 @@
-"""Pictures that are filled by a few bold digits, such as one digit cut out of MNIST and enlarged.
+"""Pictures that are filled by a few bold digits: one cut out of MNIST and enlarged, or a card with a large number.
 
 Paper is found as what is wider than any stroke, and the width of a stroke is judged by the size of the picture. Where
-strokes are broad in it, the picture gets a margin of its own paper, so that they look as they would on a page.
+strokes are broad in it, the picture gets a margin of its own paper, so that they look as they would on a page. A card
+on a table is cut out for that; what is left of the table in the cut becomes paper.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.paper import Bytes, resized, two_levels
+from mnist_lit.use.paper import Bytes, Matrix, resized, two_levels
 
 _SIDE = 320  # of the reduced picture, pixels
 _PAPER_ON_BORDER = 0.6  # least share of the border that is paper
@@ -17,29 +20,95 @@ _SOLID, _LONG = 0.55, 2.2  # width of a sheet to its shorter side, and least len
 _PARTS = 12  # of ink, at most
 _SPECK = 0.05  # of the largest part: parts that are smaller are no digits
 _LOOPS = 2  # of a digit at most: those of an 8
+_EDGE = 0.012  # of a sheet's longer side: its edge, which is neither paper nor table
+_FOUR_SIDED = 0.88  # of the least rectangle around it that a sheet fills, seen at an angle; an ellipse fills 0.79
 
 
-def with_margin(image: Bytes) -> tuple[Bytes, float, int]:
+@dataclass(frozen=True, eq=False)
+class Closeup:
+    """A picture of a few bold strokes with a margin around it.
+
+    Attributes:
+        image: uint8 `(H, W)` or `(H, W, C)`.
+        to_image: affine `(2, 3)`, from its pixels (x, y) to those of the picture it was made from.
+    """
+
+    image: Bytes
+    to_image: Matrix
+
+
+def find_closeup(image: Bytes, sheet: Bytes | None) -> Closeup | None:
     """Give a picture of a few bold strokes a margin.
 
     Args:
         image: uint8 `(H, W)` or `(H, W, C)`.
+        sheet: uint8 `(h, w)`, reduced, 1 where a sheet lies on a table; None where no sheet was found.
 
     Returns:
-        The picture, its scale to `image`, and the margin in its own pixels; `image`, 1 and 0 where none is wanted.
+        The picture with its margin; None where strokes are not broad, or are no strokes.
     """
+    found = _with_margin(image, np.ones((1, 1), np.uint8))
+    if found is not None or sheet is None:
+        return found
+    left, top, width, height = cv2.boundingRect(sheet)
+    x_scale, y_scale = image.shape[1] / sheet.shape[1], image.shape[0] / sheet.shape[0]
+    x, right = round(left * x_scale), round((left + width) * x_scale)
+    y, bottom = round(top * y_scale), round((top + height) * y_scale)
+    found = _with_margin(image[y:bottom, x:right], sheet[top : top + height, left : left + width])
+    if found is None:
+        return None
+    return Closeup(found.image, found.to_image + np.array([[0.0, 0.0, x], [0.0, 0.0, y]]))
+
+
+def _with_margin(image: Bytes, sheet: Bytes) -> Closeup | None:
+    """Do as `find_closeup` does with what is on a sheet, uint8 `(h, w)`, 1 where it is."""
     scale = min(1.0, _SIDE / max(image.shape[:2]))
     small = resized(image, scale)
     flat = small.reshape(*small.shape[:2], -1)
+    outside = cv2.resize(sheet, flat.shape[1::-1], interpolation=cv2.INTER_NEAREST) == 0
+    if outside.any():
+        edge = max(1, round(_EDGE * max(flat.shape)))
+        framed = np.pad(outside.astype(np.uint8), 1, constant_values=1)
+        outside = cv2.dilate(framed, np.ones((2 * edge + 1,) * 2, np.uint8))[1:-1, 1:-1] > 0
+        flat = _evenly_lit(flat, ~outside)
     broad = _broad_strokes(np.asarray(flat.mean(axis=2), np.uint8))
     if broad is None:
-        return image, 1.0, 0
+        return None
     ink, width = broad
-    paper = np.median(flat[~ink], axis=0)
+    paper = [float(value) for value in np.median(flat[~ink], axis=0)]
     margin = max(1, round((width / _BROAD - max(ink.shape)) / 2))
-    level = [float(value) for value in paper]
-    padded = cv2.copyMakeBorder(small, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=level)
-    return np.asarray(padded, np.uint8), scale, margin
+    padded = cv2.copyMakeBorder(
+        flat.reshape(small.shape), margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=paper
+    )
+    to_image = np.array([[1.0, 0.0, -margin], [0.0, 1.0, -margin]]) / scale
+    return Closeup(np.asarray(padded, np.uint8), np.asarray(to_image, np.float64))
+
+
+def _evenly_lit(image: Bytes, inside: npt.NDArray[np.bool_]) -> Bytes:
+    """Take light and table away from a picture of a sheet.
+
+    Args:
+        image: uint8 `(H, W, C)`.
+        inside: `(H, W)`, where the sheet is.
+
+    Returns:
+        uint8 `(H, W, C)`: the image divided by the plane that fits its paper best; paper where the table was.
+    """
+    grey = image.mean(axis=2)
+    if not inside.any():
+        return image
+    threshold, _ = cv2.threshold(grey[inside].astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    paper = inside & (grey > threshold)
+    ys, xs = np.nonzero(paper)
+    if len(ys) == 0:
+        return image
+    terms = np.stack([np.ones(len(ys)), xs, ys], axis=1)
+    (level, across, down), *_ = np.linalg.lstsq(terms, grey[paper], rcond=None)
+    rows, columns = np.indices(grey.shape)
+    light = np.maximum(level + across * columns + down * rows, 1.0)
+    even = image * (np.median(grey[paper]) / light)[..., None]
+    even[~inside] = np.median(even[paper], axis=0)
+    return np.asarray(np.clip(even, 0, 255), np.uint8)
 
 
 def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
@@ -53,14 +122,23 @@ def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
     width = 2 * float(cv2.distanceTransform(framed, cv2.DIST_L2, 5).max())
     if not _BROAD < width / max(ink.shape) < _TOO_BROAD:
         return None
-    _, _, stats, _ = cv2.connectedComponentsWithStats(framed, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(framed, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
     digits = int((areas > _SPECK * areas.max()).sum())
     holes = cv2.connectedComponents(1 - framed, connectivity=4)[0] - 2  # without the ink, and what is around
     if len(areas) > _PARTS or holes > _LOOPS * digits:
         return None  # a sheet on a table: the holes in it are writing
-    largest = stats[1 + int(np.argmax(areas))]
-    short, long = sorted((int(largest[cv2.CC_STAT_WIDTH]), int(largest[cv2.CC_STAT_HEIGHT])))
-    if width > _SOLID * short and (long < _LONG * short or holes):
-        return None  # an empty sheet, or one with a word on it; no stroke but that of a one is as broad
+    largest = 1 + int(np.argmax(areas))
+    short, long = sorted(int(stats[largest, side]) for side in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
+    if (long < _LONG * short or holes) and (
+        width > _SOLID * short or _is_four_sided(np.asarray(labels == largest, np.uint8))
+    ):
+        return None  # a sheet, empty or with a word on it; no stroke but that of a one is as broad
     return ink, width
+
+
+def _is_four_sided(mask: Bytes) -> bool:
+    """Whether a region, uint8 `(H, W)`, 1 inside, is nearly a rectangle, turned or not; holes count as filled."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    _, (width, height), _ = cv2.minAreaRect(contours[0])
+    return cv2.contourArea(contours[0]) > _FOUR_SIDED * width * height

@@ -142,8 +142,11 @@ def _background(image: Bytes, reach: int) -> Bytes:
     return np.asarray(cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _densities(image: Bytes, reach: int) -> Floats:
-    """Optical density per channel `(H, W, C)`, 0 in the middle of paper's noise."""
+def _densities(image: Bytes, reach: int, outside: npt.NDArray[np.bool_] | None) -> Floats:
+    """Optical density per channel `(H, W, C)`, 0 in the middle of paper's noise.
+
+    What lies outside the sheet, where that is given as `(H, W)`, has no say in what is usual for paper.
+    """
     logarithm = np.log(np.arange(256) + _DARK).astype(np.float32)
     paper = _background(image, reach)
     smooth = cv2.GaussianBlur(image, (3, 3), 0)
@@ -154,6 +157,8 @@ def _densities(image: Bytes, reach: int) -> Floats:
         # The closing follows the noise's peaks, and smudges are wider than strokes: what is usual nearby is paper.
         plane = density[:, :, channel]
         levels = np.clip(plane * UNIT, 0, 255).astype(np.uint8)[step // 2 :: step, step // 2 :: step]
+        if outside is not None:
+            levels[outside[step // 2 :: step, step // 2 :: step]] = 0
         usual = cv2.medianBlur(np.ascontiguousarray(levels), 25)
         plane -= cv2.resize(usual.astype(np.float32) / UNIT, (width, height), interpolation=cv2.INTER_LINEAR)
     return density
@@ -264,12 +269,13 @@ def map_ink(
     work = work.reshape(*work.shape[:2], -1)
     if polarity == "light on dark":
         work = 255 - work
-    density = _densities(work, reach)
+    outside = None
+    if sheet is not None:
+        outside = cv2.resize(sheet, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST) == 0
+    density = _densities(work, reach, outside)
     total = density @ _colour_weights(density)
     sample = total[::3, ::3]
-    if sheet is not None:
-        size = (work.shape[1], work.shape[0])
-        outside = cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST) == 0
+    if outside is not None:
         total[outside] = 0
         sample = sample[~outside[::3, ::3]]
     noise = max(float(np.median(np.abs(sample))) * 1.48 if sample.size else 0.0, 0.004)

@@ -1,6 +1,6 @@
 """A photo or scan of handwritten numbers in; lines of numbers of digits out, each with its box and confidence.
 
-The way of a page: `closeup` sees to pictures of a bold digit or two, `paper` takes away light, table and rulings,
+The way of a page: `closeup` sees to pictures of a few bold digits, `paper` takes away light, table and rulings,
 `ink` finds the strokes, `lines` puts them in rows, `segments` decides which of them are one digit, by what the
 recognizer makes of them.
 """
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
-from mnist_lit.use.closeup import with_margin
+from mnist_lit.use.closeup import find_closeup
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import TextLine, find_lines
 from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, map_ink
@@ -69,17 +69,18 @@ def find_ink_lines(image: Bytes) -> tuple[Polarity, InkMap, list[TextLine]]:
     Returns:
         Whether ink is dark or light, the ink map, and its lines; none where there is no ink.
     """
-    image, scale, margin = with_margin(image)
-    grey = _grey(image)
-    darkest = grey if image.ndim == 2 else _darkest(image)
-    sheet = None if margin else find_sheet(darkest)
-    polarity = find_polarity(grey, sheet)
+    darkest = _darkest(image)
+    sheet = find_sheet(darkest)
+    paper = without_table(darkest, sheet)
+    closeup = find_closeup(image, paper)
+    if closeup is not None:
+        image, sheet, paper = closeup.image, None, None
+    polarity = find_polarity(_grey(image), sheet)
     if polarity == "dark on light":
-        sheet = without_table(darkest, sheet)
+        sheet = paper
     ink, tall, pieces = _look(image, polarity, sheet)
-    if margin:
-        offset = np.array([[0.0, 0.0, margin], [0.0, 0.0, margin]])
-        ink = replace(ink, to_image=np.asarray((ink.to_image - offset) / scale, np.float64))
+    if closeup is not None:
+        ink = replace(ink, to_image=_one_after_another(ink.to_image, closeup.to_image))
     return polarity, ink, find_lines(pieces, tall, ink.ink.shape) if pieces else []
 
 
@@ -89,8 +90,15 @@ def _grey(image: Bytes) -> Bytes:
 
 def _darkest(image: Bytes) -> Bytes:
     """The least of the channels, `(H, W)`."""
+    if image.ndim == 2:
+        return image
     red, green, blue = cv2.split(image)
     return np.asarray(cv2.min(cv2.min(red, green), blue), np.uint8)
+
+
+def _one_after_another(first: Matrix, second: Matrix) -> Matrix:
+    """The affine map `(2, 3)` that does what `first` does and then what `second` does."""
+    return np.asarray(second[:, :2] @ first + [[0.0, 0.0, x] for x in second[:, 2]], np.float64)
 
 
 def _look(image: Bytes, polarity: Polarity, sheet: Bytes | None) -> tuple[InkMap, float, list[Piece]]:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from reader_pages import Sheet, turned
 
-from mnist_lit.use.paper import find_polarity, find_tilt, map_ink, resized, without_rulings
+from mnist_lit.use.arrays import resized
+from mnist_lit.use.paper import find_polarity, map_ink
+from mnist_lit.use.rulings import find_tilt, without_rulings
 from mnist_lit.use.sheet import find_sheet, without_table
 
 

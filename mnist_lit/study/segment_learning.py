@@ -15,8 +15,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mnist_lit.study.segment_pages import LineExample
 from mnist_lit.use import segment_model as model
+from mnist_lit.use.arrays import Floats
 from mnist_lit.use.groups import MAX_PARTS
-from mnist_lit.use.paper import Floats
 from mnist_lit.use.segment_model import SegmentWeights, from_tensors
 from mnist_lit.use.wholes import CONVOLUTIONS, FEATURES, HIDDEN, WholeDigits
 

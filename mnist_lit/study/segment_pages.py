@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from mnist_lit.data.idx import DigitSet
 from mnist_lit.study.pages import GeneratedPage, make_page
+from mnist_lit.use.arrays import Floats
 from mnist_lit.use.groups import skip_measures
-from mnist_lit.use.paper import Floats
 from mnist_lit.use.reader import box_in_image, find_ink_lines
 from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segment_model import SegmentWeights

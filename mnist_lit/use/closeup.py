@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.paper import Bytes, Matrix, resized, two_levels
+from mnist_lit.use.arrays import Bytes, Matrix, resized
+from mnist_lit.use.paper import two_levels
 
 _SIDE = 320  # of the reduced picture, pixels
 _PAPER_ON_BORDER = 0.6  # least share of the border that is paper

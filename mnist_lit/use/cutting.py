@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.data.digit_image import place_digit
+from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.ink import Piece
-from mnist_lit.use.paper import Bytes, Floats
 
 _CUTS = 4.0  # cuts that are tried, per digit height of a piece's width
 _MOST_CROSSED = 2.6  # stroke widths of ink that a cut may cross

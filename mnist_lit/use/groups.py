@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.cutting import cut
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
-from mnist_lit.use.paper import Bytes, Floats
 
 MAX_PARTS = 5  # of one digit
 _LARGEST_SPECK = 0.45  # digit heights

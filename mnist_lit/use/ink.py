@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.paper import Bytes, Floats, InkMap
+from mnist_lit.use.arrays import Bytes, Floats
+from mnist_lit.use.paper import InkMap
 
 _RELATIVE = 0.45  # share of the strokes' own darkness nearby at which a stroke ends: near the half, so width is kept
 _FLOOR = 25.0  # of 255, what is never ink: print from the back, smudges

@@ -7,24 +7,23 @@ black are inverted first.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.use.arrays import Bytes, Floats, Matrix, resized
+from mnist_lit.use.frames import without_frames
+from mnist_lit.use.rulings import find_tilt, without_rulings
+
 Polarity: TypeAlias = Literal["dark on light", "light on dark"]
-Floats: TypeAlias = npt.NDArray[np.float32]
-Bytes: TypeAlias = npt.NDArray[np.uint8]
-Matrix: TypeAlias = npt.NDArray[np.float64]
 
 UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened to 8 %
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
 _TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
-_PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
+_NOISES, _FLOOR = 5.0, 0.15  # of paper's noise, and density: printed frames are darker
 _PAPER = 80  # grey level; what is lighter than its surroundings and than this is paper, no board
-MAX_TILT = 14.0  # degrees
-_SHEARS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # degrees off the page's tilt at which rulings are looked for: perspective
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +43,6 @@ class InkMap:
     to_image: Matrix
     tilt: float
     inside: Bytes | None = None
-
-
-def resized(image: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:
-    """Scale an image `(H, W)` or `(H, W, C)`, averaging where it shrinks."""
-    height, width = (max(1, round(side * scale)) for side in image.shape[:2])
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(image, (width, height), interpolation=how), image.dtype)
 
 
 def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
@@ -184,66 +176,6 @@ def _colour_weights(density: Floats) -> Floats:
     return np.asarray(weights * (colour.max() / (weights @ colour)), np.float32)
 
 
-def find_tilt(density: Bytes) -> float:
-    """Degrees by which lines fall to the right: of rulings and of writing, whichever show more clearly.
-
-    Lines that are level give a row profile of high peaks and deep valleys; the profile is tried at every angle.
-    """
-    scale = min(1.0, _PROFILE_SIDE / max(density.shape))
-    small = np.minimum(resized(density, scale), 60).astype(np.float32)
-    height, width = small.shape
-
-    def sharpness(angle: float) -> float:
-        slope = math.tan(math.radians(angle))
-        matrix = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]], np.float64)
-        level = cv2.warpAffine(small, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        profile = level.sum(axis=1)
-        return float((np.diff(profile) ** 2).sum())
-
-    coarse = np.arange(-MAX_TILT, MAX_TILT + 0.1, 1.0)
-    scores = [sharpness(angle) for angle in coarse]
-    best = float(coarse[int(np.argmax(scores))])
-    fine = best + np.arange(-1.0, 1.01, 0.2)
-    scores_fine = [sharpness(angle) for angle in fine]
-    if max(scores_fine) < 1.15 * float(np.median(scores)):
-        return 0.0
-    return float(fine[int(np.argmax(scores_fine))])
-
-
-def without_rulings(density: Bytes, length: int) -> Bytes:
-    """Take long straight lines away, level and upright ones; strokes that cross them keep what is darker.
-
-    Args:
-        density: uint8 `(H, W)`, turned so that rulings are level.
-        length: pixels; longer than any straight stroke of a digit.
-
-    Returns:
-        uint8 `(H, W)`.
-    """
-    lines = np.maximum(_level_lines(density, length), _level_lines(np.ascontiguousarray(density.T), length).T)
-    return np.asarray(cv2.subtract(density, np.ascontiguousarray(lines)), np.uint8)
-
-
-def _level_lines(density: Bytes, length: int) -> Bytes:
-    """The density of lines that run along the rows, give or take the angles of `_SHEARS`."""
-    height, width = density.shape
-    found = np.zeros_like(density)
-    if length >= width:
-        return found
-    thick = cv2.dilate(density, np.ones((3, 1), np.uint8))  # a line in steps of one pixel is still a line
-    for angle in _SHEARS:
-        slope = math.tan(math.radians(angle))
-        matrix = np.array([[1, 0, 0], [-slope, 1, slope * width / 2]], np.float64)
-        level = cv2.warpAffine(thick, matrix, (width, height), flags=cv2.INTER_LINEAR) if angle else thick
-        smooth = cv2.blur(level, (max(3, length // 12), 1))
-        lines = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, np.ones((1, length), np.uint8))
-        if angle:
-            back = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-            lines = cv2.warpAffine(lines, matrix, (width, height), flags=back)
-        np.maximum(found, lines, out=found)
-    return found
-
-
 def map_ink(
     image: Bytes,
     scale: float,
@@ -284,7 +216,7 @@ def map_ink(
     matrix, size = _turn(levels.shape, angle)
     if angle:
         levels = np.asarray(cv2.warpAffine(levels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
-    levels = without_rulings(levels, length)
+    levels = without_rulings(without_frames(levels, max(_NOISES * noise, _FLOOR) * UNIT), length)
     absorbed = np.round(255 * (1 - np.exp(-np.arange(256) / UNIT))).astype(np.uint8)
     ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
     inside = None

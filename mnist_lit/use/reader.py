@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
+from mnist_lit.use.arrays import Bytes, Matrix
 from mnist_lit.use.closeup import find_closeup
 from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import TextLine, find_lines
-from mnist_lit.use.paper import Bytes, InkMap, Matrix, Polarity, find_polarity, map_ink
+from mnist_lit.use.paper import InkMap, Polarity, find_polarity, map_ink
 from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segments import Segment, segment
 from mnist_lit.use.sheet import find_sheet, without_table

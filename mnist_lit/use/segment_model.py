@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.errors import Failure
-from mnist_lit.use.paper import Floats
+from mnist_lit.use.arrays import Floats
 from mnist_lit.use.wholes import WholeDigits
 
 BUNDLED_SEGMENTS = Path(__file__).parent / "weights" / "segments.safetensors"

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.cutting import render, stroke_length, stroke_width, widened
 from mnist_lit.use.groups import Group, Part, groups_of, parts_of, skip_measures
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
-from mnist_lit.use.paper import Bytes, Floats
 from mnist_lit.use.segment_model import MEASURES, SegmentWeights, load_segment_weights
 from mnist_lit.use.wholes import COLUMNS, ROWS, view
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.paper import Bytes, resized
+from mnist_lit.use.arrays import Bytes, resized
 
 _TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
 _STRAIGHT = 1.5  # pixels of a reduced image that the edge of a sheet may leave a line by

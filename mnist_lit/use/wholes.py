@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.ink import Piece
-from mnist_lit.use.paper import Bytes, Floats
 
 ROWS, COLUMNS = 32, 40  # of a view, pixels
 HEIGHT = 20.0  # of the line's digits in a view, pixels

@@ -1,0 +1,85 @@
+"""Printed frames around digits, as on forms: a box for each digit, a row of boxes, a table."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mnist_lit.use.arrays import Bytes
+from mnist_lit.use.rulings import straight_lines
+
+_LEAST_SIDE = 20  # pixels
+_THIN = 0.45  # of what a frame encloses, at most, is ink
+_CORNER = 0.03  # of its circumference: how far an outline may leave its four sides
+_STRAIGHT = 0.03  # of its shorter side: how far a frame's lines may leave its four sides, for
+_ON_SIDES = 0.85  # of its outline at least; a zero has about a half there
+_LINE = 0.6  # of the frame's shorter side: what is as long and straight is its line
+_REST = 0.3  # of the frame's shorter side: what is smaller, once the lines are gone, is a rest of them
+
+
+def without_frames(density: Bytes, floor: float) -> Bytes:
+    """Take frames away; digits that touch one keep their ink.
+
+    Args:
+        density: uint8 `(H, W)`, turned so that rulings are level.
+        floor: what is darker is no paper.
+
+    Returns:
+        uint8 `(H, W)`.
+    """
+    mask = (density > floor).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    widths, heights, areas = (stats[:, i] for i in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
+    large = (np.minimum(widths, heights) >= _LEAST_SIDE) & (areas < _THIN * widths * heights)
+    large[0] = False
+    found = density
+    for label in np.flatnonzero(large):
+        left, top, width, height = (int(value) for value in stats[label, :4])
+        window = np.s_[top : top + height, left : left + width]
+        own = labels[window] == label
+        if not _is_frame(np.asarray(own, np.uint8)):
+            continue
+        if found is density:
+            found = density.copy()
+        found[window] = _without_lines(found[window], own)
+    return found
+
+
+def _is_frame(mask: Bytes) -> bool:
+    """Whether connected ink, uint8 `(H, W)`, runs around four straight sides."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outline = contours[0]
+    if mask.sum() > _THIN * cv2.contourArea(outline):
+        return False
+    hull = cv2.convexHull(outline)
+    corners = cv2.approxPolyDP(hull, _CORNER * cv2.arcLength(hull, True), True)[:, 0].astype(np.float64)
+    if len(corners) != 4:
+        return False
+    points = outline[:, 0].astype(np.float64)
+    ahead = np.roll(corners, -1, axis=0) - corners
+    lengths = np.hypot(*ahead.T)
+    offsets = points[:, None] - corners
+    away = np.abs(ahead[:, 0] * offsets[..., 1] - ahead[:, 1] * offsets[..., 0]) / lengths
+    near = away.min(axis=1) <= max(1.5, _STRAIGHT * float(lengths.min()))
+    return float(near.mean()) >= _ON_SIDES
+
+
+def _without_lines(density: Bytes, own: npt.NDArray[np.bool_]) -> Bytes:
+    """Take a frame's lines away.
+
+    Args:
+        density: uint8 `(H, W)`, of the frame's box.
+        own: where the frame is, with what touches it.
+    """
+    short = min(own.shape)
+    around = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    ink = np.where(around, density, 0).astype(np.uint8)
+    length = max(3, round(_LINE * short))
+    padded = np.pad(ink, short)  # the edges of a picture are no ends
+    lines = straight_lines(padded, length)[short:-short, short:-short]
+    rest = cv2.subtract(ink, np.ascontiguousarray(lines))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((rest > 0.4 * ink.max()).astype(np.uint8), connectivity=8)
+    small = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1) < _REST * short
+    kept = ~small
+    kept[0] = False
+    keep = cv2.dilate(kept[labels].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.asarray(np.where(around, np.where(keep, rest, 0), density), np.uint8)

@@ -143,3 +143,12 @@ def test_a_light_sheet_on_a_table_is_paper_even_where_its_squares_stand_out():
     sheet = np.zeros((214, 320), np.uint8)
     sheet[36:178, 54:266] = 1
     assert find_polarity(image, sheet) == "dark on light"
+
+
+@pytest.mark.parametrize("height", [40, 80, 140, 200])
+def test_one_digit_on_a_large_page_tells_its_polarity(height):
+    light = np.linspace(1.0, 0.65, 1000, dtype=np.float32)[None].repeat(750, axis=0)
+    for digit in "0123456789":
+        photo = Sheet(1000, 750).write(digit, 120, 300, height).photo(light)[..., 1]
+        assert find_polarity(photo, None) == "dark on light", digit
+        assert find_polarity(255 - photo, None) == "light on dark", digit

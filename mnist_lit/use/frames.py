@@ -4,15 +4,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.arrays import Bytes
+from mnist_lit.use.arrays import Bytes, Matrix
 from mnist_lit.use.rulings import straight_lines
 
 _LEAST_SIDE = 20  # pixels
-_THIN = 0.45  # of what a frame encloses, at most, is ink
-_CORNER = 0.03  # of its circumference: how far an outline may leave its four sides
+_THIN = 0.65  # of what a frame encloses, at most, is ink, that of a bold digit in it included
+_CORNER = 0.1  # of its shorter side: how far an outline may leave its four sides, at a corner that is rubbed off
 _STRAIGHT = 0.03  # of its shorter side: how far a frame's lines may leave its four sides, for
 _ON_SIDES = 0.85  # of its outline at least; a zero has about a half there
 _LINE = 0.6  # of the frame's shorter side: what is as long and straight is its line
+_BOLD = 1.8  # times as wide as a frame's line: a stroke
+_AROUND = np.ones((5, 5), np.uint8)  # the soft edge of ink
 _REST = 0.3  # of the frame's shorter side: what is smaller, once the lines are gone, is a rest of them
 
 
@@ -51,16 +53,29 @@ def _is_frame(mask: Bytes) -> bool:
     if mask.sum() > _THIN * cv2.contourArea(outline):
         return False
     hull = cv2.convexHull(outline)
-    corners = cv2.approxPolyDP(hull, _CORNER * cv2.arcLength(hull, True), True)[:, 0].astype(np.float64)
+    corners = cv2.approxPolyDP(hull, _CORNER * min(cv2.minAreaRect(hull)[1]), True)[:, 0].astype(np.float64)
     if len(corners) != 4:
         return False
     points = outline[:, 0].astype(np.float64)
     ahead = np.roll(corners, -1, axis=0) - corners
-    lengths = np.hypot(*ahead.T)
-    offsets = points[:, None] - corners
-    away = np.abs(ahead[:, 0] * offsets[..., 1] - ahead[:, 1] * offsets[..., 0]) / lengths
-    near = away.min(axis=1) <= max(1.5, _STRAIGHT * float(lengths.min()))
+    nearest = _distances(points, corners, ahead).argmin(axis=1)
+    lines = []
+    for side in range(4):
+        own = points[nearest == side]
+        if len(own) < 2:
+            return False
+        lines.append(cv2.fitLine(own.astype(np.float32), cv2.DIST_HUBER, 0, 0.01, 0.01)[:, 0])  # direction, then place
+    fitted = np.array(lines, np.float64)
+    away = _distances(points, fitted[:, 2:], fitted[:, :2]).min(axis=1)
+    near = away <= max(1.5, _STRAIGHT * float(np.hypot(*ahead.T).min()))
     return float(near.mean()) >= _ON_SIDES
+
+
+def _distances(points: Matrix, places: Matrix, directions: Matrix) -> Matrix:
+    """How far N points `(N, 2)` are from K lines through `places` `(K, 2)` along `directions` `(K, 2)`: `(N, K)`."""
+    offsets = points[:, None] - places
+    across = directions[:, 0] * offsets[..., 1] - directions[:, 1] * offsets[..., 0]
+    return np.asarray(np.abs(across) / np.hypot(*directions.T), np.float64)
 
 
 def _without_lines(density: Bytes, own: npt.NDArray[np.bool_]) -> Bytes:
@@ -71,15 +86,31 @@ def _without_lines(density: Bytes, own: npt.NDArray[np.bool_]) -> Bytes:
         own: where the frame is, with what touches it.
     """
     short = min(own.shape)
-    around = cv2.dilate(own.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    around = cv2.dilate(own.astype(np.uint8), _AROUND) > 0
     ink = np.where(around, density, 0).astype(np.uint8)
     length = max(3, round(_LINE * short))
     padded = np.pad(ink, short)  # the edges of a picture are no ends
-    lines = straight_lines(padded, length)[short:-short, short:-short]
-    rest = cv2.subtract(ink, np.ascontiguousarray(lines))
+    lines = np.ascontiguousarray(straight_lines(padded, length)[short:-short, short:-short])
+    side = round(_BOLD * _line_width(own)) + 1
+    square = np.ones((side, side), np.uint8)
+    bold = cv2.morphologyEx(np.pad(own, short).astype(np.uint8), cv2.MORPH_OPEN, square)[short:-short, short:-short]
+    lines[cv2.dilate(bold, _AROUND) > 0] = 0
+    rest = cv2.subtract(ink, lines)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((rest > 0.4 * ink.max()).astype(np.uint8), connectivity=8)
     small = stats[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1) < _REST * short
     kept = ~small
     kept[0] = False
-    keep = cv2.dilate(kept[labels].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    keep = cv2.dilate(kept[labels].astype(np.uint8), _AROUND) > 0
     return np.asarray(np.where(around, np.where(keep, rest, 0), density), np.uint8)
+
+
+def _line_width(own: npt.NDArray[np.bool_]) -> float:
+    """How wide the lines of a frame are, in pixels: the usual way through ink from each of its four sides."""
+    widths = []
+    for side in range(4):
+        rows = np.rot90(own, side)
+        rows = np.pad(rows[rows.any(axis=1)], ((0, 0), (0, 1)))
+        starts = rows.argmax(axis=1)
+        before = np.arange(rows.shape[1]) < starts[:, None]
+        widths.append(float(np.median((rows | before).argmin(axis=1) - starts)))
+    return float(np.median(widths))

@@ -23,6 +23,7 @@ UNIT = 100  # levels of uint8 per unit of optical density: 255 is paper darkened
 _DARK = 6  # grey levels added to both sides of the quotient, so that noise in black does not look like ink
 _TWO_LEVELS = 0.8  # share of the variance that lies between two grey levels which explain an image
 _NOISES, _FLOOR = 5.0, 0.15  # of paper's noise, and density: printed frames are darker
+_PROMINENT = 40  # pixels of a reduced image that a small digit has
 _PAPER = 80  # grey level; what is lighter than its surroundings and than this is paper, no board
 
 
@@ -80,11 +81,17 @@ def find_polarity(image: Bytes, sheet: Bytes | None) -> Polarity:
         square = np.ones((min(side, 9 if factor < 0.5 else side),) * 2, np.uint8)
         below = (cv2.morphologyEx(view, cv2.MORPH_CLOSE, square) - view) * counts
         above = (view - cv2.morphologyEx(view, cv2.MORPH_OPEN, square)) * counts
-        contrast.append(max(float(np.percentile(below, 99.5)), float(np.percentile(above, 99.5))))
+        contrast.append(max(_peak(below, factor), _peak(above, factor)))
         dark.append(float((below**2).mean()))
         light.append(float((above**2).mean()))
     first = int(np.argmax(np.array(contrast) >= 0.5 * max(contrast)))
     return "light on dark" if light[first] > dark[first] else "dark on light"
+
+
+def _peak(contrast: Floats, scale: float) -> float:
+    """The mean over the most prominent pixels, about as many as a small digit has at this scale."""
+    count = min(contrast.size, max(4, round(_PROMINENT * scale**2)))
+    return float(np.partition(contrast, -count, axis=None)[-count:].mean())
 
 
 def _level_inside(image: Bytes, sheet: Bytes) -> float:
@@ -94,8 +101,8 @@ def _level_inside(image: Bytes, sheet: Bytes) -> float:
 
 
 def _polarity_of_border(image: Bytes) -> Polarity | None:
-    """The polarity where an image has two grey levels, one of them all around; otherwise None."""
-    levels = two_levels(image)
+    """The polarity where an image has two grey levels under even or slanting light, one all around; otherwise None."""
+    levels = two_levels(image) or two_levels(_evenly_lit(image))
     if levels is None or 0.05 < levels[1] < 0.95:
         return None
     light, border = levels
@@ -103,6 +110,20 @@ def _polarity_of_border(image: Bytes) -> Polarity | None:
     if (share if border < 0.5 else 1 - share) > 0.45:
         return None
     return "light on dark" if border < 0.5 else "dark on light"
+
+
+def _evenly_lit(image: Bytes) -> Bytes:
+    """Take slanting light away: the plane that most of an image `(H, W)` lies on (least trimmed squares)."""
+    rows, columns = np.indices(image.shape)
+    terms = np.stack([np.ones(image.size), columns.ravel(), rows.ravel()], axis=1)[::7]
+    levels = image.ravel()[::7].astype(np.float64)
+    near = np.ones(len(levels), np.bool_)
+    for _ in range(5):
+        plane, *_ = np.linalg.lstsq(terms[near], levels[near], rcond=None)
+        away = np.abs(terms @ plane - levels)
+        near = away <= np.median(away)
+    light = plane[0] + plane[1] * columns + plane[2] * rows
+    return np.asarray(np.clip(image - light + np.median(levels), 0, 255), np.uint8)
 
 
 def two_levels(image: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:

@@ -81,3 +81,35 @@ def test_the_digits_height_is_that_of_most_ink():
 def test_long_lines_do_not_count_as_digits():
     pieces = [*(piece(60 * n, 50, 30, 40) for n in range(4)), piece(0, 120, 690, 3), piece(20, 0, 3, 199)]
     assert digit_height(pieces, (200, 700)) == 40
+
+
+def ring(width, height, line=3):
+    mask = np.zeros((height, width), np.uint8)
+    cv2.ellipse(mask, (width // 2, height // 2), (width // 2 - line, height // 2 - line), 0, 0, 360, 1, line)
+    return mask
+
+
+def test_a_circle_around_a_number_goes_and_a_zero_with_a_speck_stays():
+    ink = np.zeros((200, 400), np.uint8)
+    ink[20:180, 20:220] = 200 * ring(200, 160)
+    ink[70:130, 100:106] = 200
+    ink[70:130, 130:136] = 200
+    ink[60:140, 300:360] = 200 * ring(60, 80)
+    ink[90:106, 326:332] = 200  # a speck of a fifth of the zero's height
+    pieces = find_pieces(a_map(ink), (ink > 0).astype(np.uint8), 4)
+    large = sorted((one for one in pieces if one.height > 20), key=lambda one: one.left)
+    assert [one.left for one in large[:2]] == [100, 130]
+    assert (len(large), large[2].left) == (3, pytest.approx(302, abs=2))
+
+
+def test_the_height_is_that_of_small_writing_under_a_heading():
+    heading = [piece(100 + 130 * place, 20, 100, 200) for place in range(3)]
+    small = [piece(100 + 50 * place, 300, 24, 80) for place in range(8)]
+    assert digit_height(heading, (900, 1200)) == 200
+    assert 80 <= digit_height(heading + small, (900, 1200)) < 0.5 * 200
+    apart = [piece(100 + 400 * place, 300 + 100 * place, 24, 80) for place in range(3)]  # in no row
+    assert digit_height(heading + apart, (900, 1200)) == 200
+    pale = [piece(100 + 50 * place, 300, 24, 80, darkness=60.0) for place in range(8)]
+    assert digit_height(heading + pale, (900, 1200)) == 200
+    blots = [piece(100 + 90 * place, 300, 70, 80) for place in range(8)]
+    assert digit_height(heading + blots, (900, 1200)) == 200

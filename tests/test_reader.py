@@ -203,6 +203,18 @@ def test_an_image_of_mnists_size_is_one_digit(read):
     assert read(np.zeros((28, 28), np.uint8)).text == ""
 
 
+def test_a_number_with_a_circle_around_it(read):
+    sheet = written()
+    cv2.ellipse(sheet.light, (178, 100), (155, 62), 4, 0, 360, (0.15, 0.15, 0.2), 4)
+    assert read(sheet.photo()).text == TEXT
+
+
+def test_a_heading_in_large_digits(read):
+    sheet = Sheet(900, 700).write("283", 80, 60, height=180)
+    sheet.write("4071", 80, 340, height=70).write("965018", 80, 500, height=70)
+    assert read(sheet.photo()).text == "283\n4071\n965018"
+
+
 def test_what_the_network_saw_is_an_mnist_digit(read):
     seen = read(Sheet(300, 200).write("3", 120, 60, 70).photo()).digits[0].image
     plain = place_digit(stroke(shapes()[3], 70, 0.55))

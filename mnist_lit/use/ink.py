@@ -1,5 +1,6 @@
 """From an ink map to pieces of ink: what is stroke, what is noise, and how tall the digits are."""
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,13 @@ from mnist_lit.use.paper import InkMap
 _RELATIVE = 0.45  # share of the strokes' own darkness nearby at which a stroke ends: near the half, so width is kept
 _FLOOR = 25.0  # of 255, what is never ink: print from the back, smudges
 _PAGE_SHARE = 0.12  # of the page's usual ink, below which nothing is ink
+_INNER = 0.3  # of a ring's height: what is as tall and lies in it is a digit, no speck
+SMALLEST = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
+TALLEST = 2.6  # of the usual digit height: what is taller is no writing
+_MARGIN = 0.88  # of `TALLEST`: how much taller than usual a heading is made, for its digits differ
+_AS_DARK = 0.6  # of large writing's darkness: small writing, no noise
+_BLOT = 0.4  # of its longer side: what is as wide is no stroke
+_ROW = 3  # pieces in a row that are small writing
 _NOISES = 5.0  # standard deviations of paper
 
 
@@ -108,24 +116,86 @@ def find_pieces(ink: InkMap, mask: Bytes, min_height: int) -> list[Piece]:
             continue  # the edge of the sheet
         darkness = float(np.percentile(ink.ink[window][inside], 90))
         pieces.append(Piece(left, top, inside, darkness))
-    return pieces
+    return _without_rings(pieces)
+
+
+def _without_rings(pieces: list[Piece]) -> list[Piece]:
+    """Take away what is drawn around others, such as a circle around a number."""
+    boxes = np.array([(one.left, one.top, one.right, one.bottom, one.height) for one in pieces]).reshape(-1, 5)
+    kept = []
+    for piece in pieces:
+        within = (boxes[:, :2] > (piece.left, piece.top)).all(axis=1)
+        within &= (boxes[:, 2:4] < (piece.right, piece.bottom)).all(axis=1) & (boxes[:, 4] > _INNER * piece.height)
+        if not any(_encloses(piece, pieces[place]) for place in np.flatnonzero(within)):
+            kept.append(piece)
+    return kept
+
+
+def _encloses(outer: Piece, inner: Piece) -> bool:
+    """Whether all of `inner` lies in a hole of `outer`."""
+    contours, _ = cv2.findContours(outer.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = cv2.drawContours(np.zeros(outer.mask.shape, np.uint8), contours, -1, 1, cv2.FILLED)
+    x, y = inner.left - outer.left, inner.top - outer.top
+    return bool(filled[y : y + inner.height, x : x + inner.width][inner.mask].all())
 
 
 def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
     """The height of most ink that could be a digit, in pixels; 0 where there is none.
 
+    Where a large number, such as a heading, has most of the ink, it is the height of the small writing, or so much more
+    that the large number can be read as well.
+
     Args:
         pieces: of the page.
         shape: of the ink map.
     """
-    heights, weights = [], []
+    writing = []
     for piece in pieces:
         edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
         if 0.35 < piece.height / piece.width < 8 and (edges < 2 or len(pieces) == 1):
-            heights.append(piece.height)
-            weights.append(piece.area * piece.darkness)
-    if not heights:
+            writing.append(piece)
+    if not writing:
         return 0.0
+    tall = _usual_height(writing)
+    least = tall * SMALLEST / TALLEST
+    small = [piece for piece in writing if least <= piece.height < SMALLEST * tall]
+    large = [piece for piece in writing if piece.height >= SMALLEST * tall]
+    darkness = float(np.median([piece.darkness for piece in large]))
+    small = [piece for piece in small if piece.darkness > _AS_DARK * darkness and _is_stroke(piece)]
+    if _longest_row(small) < _ROW or len(small) <= len(large):
+        return tall
+    return max(_usual_height(small), tall / (_MARGIN * TALLEST))  # such that both can be read
+
+
+def _usual_height(pieces: list[Piece]) -> float:
+    """The height that half of the ink does not exceed."""
+    heights = np.array([piece.height for piece in pieces], np.float64)
     order = np.argsort(heights)
-    running = np.cumsum(np.array(weights)[order])
-    return float(np.array(heights)[order][np.searchsorted(running, running[-1] / 2)])
+    running = np.cumsum(np.array([piece.area * piece.darkness for piece in pieces])[order])
+    return float(heights[order][np.searchsorted(running, running[-1] / 2)])
+
+
+def _is_stroke(piece: Piece) -> bool:
+    """Whether ink is longer than it is wide, which a blot is not."""
+    width = 2 * float(cv2.distanceTransform(np.pad(piece.mask, 1).astype(np.uint8), cv2.DIST_L2, 5).max())
+    return width < _BLOT * max(piece.height, piece.width)
+
+
+def _longest_row(pieces: list[Piece]) -> int:
+    """How many pieces of one size stand side by side at most, none far from the next."""
+    longest = 0
+    for piece in pieces:
+        row = sorted(
+            (
+                one
+                for one in pieces
+                if abs(one.top + one.bottom - piece.top - piece.bottom) < piece.height
+                and 0.6 * piece.height < one.height < 1.6 * piece.height
+            ),
+            key=lambda one: one.left,
+        )
+        count = 1
+        for one, after in itertools.pairwise(row):
+            count = count + 1 if after.left - one.right < 1.5 * piece.height else 1
+            longest = max(longest, count)
+    return longest

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mnist_lit.use.ink import Piece
+from mnist_lit.use.ink import SMALLEST, TALLEST, Piece
 
-_BIG = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
-_TALLEST, _WIDEST = 2.6, 9.0  # of the usual digit height: what is larger is no writing
+_WIDEST = 9.0  # of the usual digit height: what is wider is no writing
 _STRAY = 0.62  # of a digit's height: how far above or below a line its digits may stand
 _FAINT, _LONELY = 0.3, 0.5  # of the usual darkness: what is fainter is print from the back; a few pieces by themselves
 _REACH = 0.35  # of a digit's height: how far a loose part may lie from its digit
@@ -73,7 +72,7 @@ def _level(line: TextLine, slope: float) -> float:
 
 
 def _is_big(piece: Piece, height: float, shape: tuple[int, int]) -> bool:
-    if not _BIG * height <= piece.height <= _TALLEST * height or piece.width > _WIDEST * height:
+    if not SMALLEST * height <= piece.height <= TALLEST * height or piece.width > _WIDEST * height:
         return False
     edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
     return edges < 2 or piece.height > 0.9 * shape[0]

@@ -89,11 +89,12 @@ def _without_lines(density: Bytes, own: npt.NDArray[np.bool_]) -> Bytes:
     around = cv2.dilate(own.astype(np.uint8), _AROUND) > 0
     ink = np.where(around, density, 0).astype(np.uint8)
     length = max(3, round(_LINE * short))
-    padded = np.pad(ink, short)  # the edges of a picture are no ends
-    lines = np.ascontiguousarray(straight_lines(padded, length)[short:-short, short:-short])
+    margin = length // 2 + max(own.shape) // 32 + 3  # at the edges of a picture lines seem to go on
+    within = np.s_[margin:-margin, margin:-margin]
+    lines = np.ascontiguousarray(straight_lines(np.pad(ink, margin), length)[within])
     side = round(_BOLD * _line_width(own)) + 1
     square = np.ones((side, side), np.uint8)
-    bold = cv2.morphologyEx(np.pad(own, short).astype(np.uint8), cv2.MORPH_OPEN, square)[short:-short, short:-short]
+    bold = cv2.morphologyEx(np.pad(own, margin).astype(np.uint8), cv2.MORPH_OPEN, square)[within]
     lines[cv2.dilate(bold, _AROUND) > 0] = 0
     rest = cv2.subtract(ink, lines)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((rest > 0.4 * ink.max()).astype(np.uint8), connectivity=8)

@@ -60,7 +60,7 @@ def test_a_digit_that_touches_its_box_keeps_its_ink():
     rows, columns = np.flatnonzero(digit.max(axis=1) > 60), np.flatnonzero(digit.max(axis=0) > 60)
     ink = digit[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     alone[45 : 45 + ink.shape[0], 21 : 21 + ink.shape[1]] = ink  # on the left line
-    left = without_frames(np.maximum(density, alone), 15.0)
+    left = without_frames(np.maximum(density, alone), 15.0, 200)
     inner = alone > 128
     inner[:, :30] = False
     assert left[inner].mean() > 0.9 * alone[inner].mean()
@@ -72,11 +72,18 @@ def test_a_page_without_frames_is_left_as_it_is():
     density = np.zeros((200, 900), np.uint8)
     for digit, shape in enumerate(shapes()):
         density[40:124, 20 + 85 * digit : 104 + 85 * digit] = cv2.resize(shape, (84, 84))
-    assert without_frames(density, 15.0) is density
+    assert without_frames(density, 15.0, 200) is density
+
+
+def test_a_large_frame_is_left_to_the_rulings():
+    density = np.zeros((400, 500), np.uint8)
+    cv2.rectangle(density, (20, 20), (480, 380), 150, 3)
+    assert without_frames(density, 15.0, 200) is density
+    assert without_frames(density, 15.0, 400).max() == 0
 
 
 def test_no_digit_is_taken_for_a_frame():
     digits = load_digits("validation")
     for image in digits.images[digits.labels == 0]:
         large = cv2.resize(image, (70, 70), interpolation=cv2.INTER_CUBIC)
-        assert without_frames(large, 100.0) is large
+        assert without_frames(large, 100.0, 200) is large

@@ -18,12 +18,13 @@ _AROUND = np.ones((5, 5), np.uint8)  # the soft edge of ink
 _REST = 0.3  # of the frame's shorter side: what is smaller, once the lines are gone, is a rest of them
 
 
-def without_frames(density: Bytes, floor: float) -> Bytes:
+def without_frames(density: Bytes, floor: float, length: int) -> Bytes:
     """Take frames away; digits that touch one keep their ink.
 
     Args:
         density: uint8 `(H, W)`, turned so that rulings are level.
         floor: what is darker is no paper.
+        length: pixels; frames both of whose sides are longer are left to `without_rulings`.
 
     Returns:
         uint8 `(H, W)`.
@@ -32,6 +33,7 @@ def without_frames(density: Bytes, floor: float) -> Bytes:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     widths, heights, areas = (stats[:, i] for i in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
     large = (np.minimum(widths, heights) >= _LEAST_SIDE) & (areas < _THIN * widths * heights)
+    large &= np.minimum(widths, heights) <= length
     large[0] = False
     found = density
     for label in np.flatnonzero(large):

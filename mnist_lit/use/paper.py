@@ -237,7 +237,7 @@ def map_ink(
     matrix, size = _turn(levels.shape, angle)
     if angle:
         levels = np.asarray(cv2.warpAffine(levels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
-    levels = without_rulings(without_frames(levels, max(_NOISES * noise, _FLOOR) * UNIT), length)
+    levels = without_rulings(without_frames(levels, max(_NOISES * noise, _FLOOR) * UNIT, length), length)
     absorbed = np.round(255 * (1 - np.exp(-np.arange(256) / UNIT))).astype(np.uint8)
     ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
     inside = None

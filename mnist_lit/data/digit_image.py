@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.digit_sheet import evenly_lit, find_written_sheet
+
 Polarity: TypeAlias = Literal["dark on light", "light on dark"]
 _Floats: TypeAlias = npt.NDArray[np.float32]
 
@@ -98,7 +100,7 @@ def digit_from_image(grey: npt.NDArray[np.uint8]) -> DigitImage:
             if float(np.mean(_border(light) <= _CLEAN)) >= _CLEAN_SHARE and light.max() > _CLEAN + _MIN_CONTRAST:
                 return DigitImage(light.copy(), polarity, True)
 
-    image = _unframed(_reduced(grey))
+    image = _unframed(_without_table(_reduced(grey)))
     ink, polarity = _ink(image)
     digit = _isolated(ink)
     if digit is None:
@@ -118,6 +120,13 @@ def _reduced(grey: npt.NDArray[np.uint8]) -> _Floats:
         return image
     height, width = (max(1, round(side * scale)) for side in grey.shape)
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _without_table(image: _Floats) -> _Floats:
+    """The image with paper in place of the table that the sheet lies on, where there is one; as large as before."""
+    levels = np.round(image).astype(np.uint8)
+    sheet = find_written_sheet(levels)
+    return image if sheet is None else evenly_lit(levels[..., None], sheet)[..., 0].astype(np.float32)
 
 
 def _unframed(image: _Floats) -> _Floats:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.digit_sheet import evenly_lit, is_rectangle
 from mnist_lit.use.arrays import Bytes, Matrix, resized
 from mnist_lit.use.paper import two_levels
 
@@ -22,7 +23,6 @@ _PARTS = 12  # of ink, at most
 _SPECK = 0.05  # of the largest part: parts that are smaller are no digits
 _LOOPS = 2  # of a digit at most: those of an 8
 _EDGE = 0.012  # of a sheet's longer side: its edge, which is neither paper nor table
-_FOUR_SIDED = 0.88  # of the least rectangle around it that a sheet fills, seen at an angle; an ellipse fills 0.79
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def _with_margin(image: Bytes, sheet: Bytes) -> Closeup | None:
         edge = max(1, round(_EDGE * max(flat.shape)))
         framed = np.pad(outside.astype(np.uint8), 1, constant_values=1)
         outside = cv2.dilate(framed, np.ones((2 * edge + 1,) * 2, np.uint8))[1:-1, 1:-1] > 0
-        flat = _evenly_lit(flat, ~outside)
+        flat = evenly_lit(flat, ~outside)
     broad = _broad_strokes(np.asarray(flat.mean(axis=2), np.uint8))
     if broad is None:
         return None
@@ -83,33 +83,6 @@ def _with_margin(image: Bytes, sheet: Bytes) -> Closeup | None:
     )
     to_image = np.array([[1.0, 0.0, -margin], [0.0, 1.0, -margin]]) / scale
     return Closeup(np.asarray(padded, np.uint8), np.asarray(to_image, np.float64))
-
-
-def _evenly_lit(image: Bytes, inside: npt.NDArray[np.bool_]) -> Bytes:
-    """Take light and table away from a picture of a sheet.
-
-    Args:
-        image: uint8 `(H, W, C)`.
-        inside: `(H, W)`, where the sheet is.
-
-    Returns:
-        uint8 `(H, W, C)`: the image divided by the plane that fits its paper best; paper where the table was.
-    """
-    grey = image.mean(axis=2)
-    if not inside.any():
-        return image
-    threshold, _ = cv2.threshold(grey[inside].astype(np.uint8), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    paper = inside & (grey > threshold)
-    ys, xs = np.nonzero(paper)
-    if len(ys) == 0:
-        return image
-    terms = np.stack([np.ones(len(ys)), xs, ys], axis=1)
-    (level, across, down), *_ = np.linalg.lstsq(terms, grey[paper], rcond=None)
-    rows, columns = np.indices(grey.shape)
-    light = np.maximum(level + across * columns + down * rows, 1.0)
-    even = image * (np.median(grey[paper]) / light)[..., None]
-    even[~inside] = np.median(even[paper], axis=0)
-    return np.asarray(np.clip(even, 0, 255), np.uint8)
 
 
 def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
@@ -132,14 +105,7 @@ def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
     largest = 1 + int(np.argmax(areas))
     short, long = sorted(int(stats[largest, side]) for side in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))
     if (long < _LONG * short or holes) and (
-        width > _SOLID * short or _is_four_sided(np.asarray(labels == largest, np.uint8))
+        width > _SOLID * short or is_rectangle(np.asarray(labels == largest, np.uint8))
     ):
         return None  # a sheet, empty or with a word on it; no stroke but that of a one is as broad
     return ink, width
-
-
-def _is_four_sided(mask: Bytes) -> bool:
-    """Whether a region, uint8 `(H, W)`, 1 inside, is nearly a rectangle, turned or not; holes count as filled."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    _, (width, height), _ = cv2.minAreaRect(contours[0])
-    return cv2.contourArea(contours[0]) > _FOUR_SIDED * width * height

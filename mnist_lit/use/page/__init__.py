@@ -104,7 +104,22 @@ def _serve(host: str, port: int, model: Path | None, *, open_browser: bool) -> N
             server_header=False,
             timeout_graceful_shutdown=2,
         )
-        uvicorn.Server(config).run(sockets=[listener])
+
+        class Server(uvicorn.Server):
+            """Remembers what stopped it: the signal that uvicorn raises again at its end can get lost in asyncio's."""
+
+            stopped_by = 0
+
+            def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+                self.stopped_by = self.stopped_by or sig
+                super().handle_exit(sig, frame)
+
+        server = Server(config)
+        server.run(sockets=[listener])
+        if server.stopped_by == signal.SIGTERM:
+            raise _Terminated
+        if server.stopped_by:
+            raise KeyboardInterrupt
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,8 +3,7 @@
 The recipe is that of MNIST itself (LeCun, Cortes and Burges, "The MNIST database of handwritten digits",
 http://yann.lecun.com/exdb/mnist/): the digit is size-normalised into a 20×20 box with its aspect ratio kept, grey
 levels come from the anti-aliasing of that step, and the box is placed so that its centre of mass is the centre of the
-28×28 field. Before it come what scans and photos need: a table around the sheet,
-polarity, uneven light, specks.
+28×28 field. Before it comes what scans and photos need: a table around the sheet, polarity, uneven light, specks.
 """
 
 from dataclasses import dataclass

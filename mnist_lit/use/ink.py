@@ -162,7 +162,7 @@ def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
     large = [piece for piece in writing if piece.height >= SMALLEST * tall]
     darkness = float(np.median([piece.darkness for piece in large]))
     small = [piece for piece in small if piece.darkness > _AS_DARK * darkness and _is_stroke(piece)]
-    if _longest_row(small) < _ROW or len(small) <= len(large):
+    if len(small) <= len(large) or not _have_a_row(small):
         return tall
     return max(_usual_height(small), tall / (_MARGIN * TALLEST))  # such that both can be read
 
@@ -181,9 +181,8 @@ def _is_stroke(piece: Piece) -> bool:
     return width < _BLOT * max(piece.height, piece.width)
 
 
-def _longest_row(pieces: list[Piece]) -> int:
-    """How many pieces of one size stand side by side at most, none far from the next."""
-    longest = 0
+def _have_a_row(pieces: list[Piece]) -> bool:
+    """Whether some pieces of one size stand side by side, none far from the next."""
     for piece in pieces:
         row = sorted(
             (
@@ -197,5 +196,6 @@ def _longest_row(pieces: list[Piece]) -> int:
         count = 1
         for one, after in itertools.pairwise(row):
             count = count + 1 if after.left - one.right < 1.5 * piece.height else 1
-            longest = max(longest, count)
-    return longest
+            if count == _ROW:
+                return True
+    return False

@@ -83,7 +83,7 @@ class DigitsDataModule(LightningDataModule):
         self.filters = filters if filters is not None else FilterChain()
         self.augment = augment
         self.training_corruptions = training_corruptions
-        if training_corruptions.p > 0 and self.filters.training_only:
+        if training_corruptions.p_of(seed) > 0 and self.filters.training_only:
             raise ValueError(f"data.filters: {self.filters} is random, and cannot follow data.training_corruptions")
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -142,7 +142,7 @@ class DigitsDataModule(LightningDataModule):
         self._add("train", part.images[train], self.filters, part.labels[train], train)
         self._add("val", part.images[val], self.filters.for_evaluation(), part.labels[val], val)
         self.mean, self.std = pixel_mean_std(self._datasets["train"].images.numpy())
-        if self.training_corruptions.p > 0:
+        if self.training_corruptions.p_of(self.seed) > 0:
             self._add("train", part.images[train], FilterChain(), part.labels[train], train)
         if self.std == 0.0:
             raise UsageError(
@@ -258,7 +258,7 @@ class DigitsDataModule(LightningDataModule):
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and corrupt training batches on the device they have just been moved to."""
-        trainer, corrupts = self.trainer, self.training_corruptions.p > 0
+        trainer, corrupts = self.trainer, self.training_corruptions.p_of(self.seed) > 0
         if (self.augment.is_identity and not corrupts) or trainer is None or not trainer.training:
             return batch
         images = batch.images

@@ -38,6 +38,7 @@ What a sample gets is a function of (seed, epoch, sample index), see `mnist_lit.
 """
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -58,19 +59,20 @@ class TrainingCorruptions:
     """Spoil training images: with probability `p` a sample gets one of `kinds`, drawn evenly, at its own severity.
 
     Args:
-        p: probability that a sample is corrupted, 0 to 1.
+        p: probability that a sample is corrupted, 0 to 1; or several, which the seeds take in turn (seed n the one at
+            n modulo their number), so that the networks of a committee do not all learn from the same images.
         kinds: which corruptions to draw from; any of `TRAINING_CORRUPTIONS` and `NEAR_COPIES`, each once.
 
     Raises:
         ValueError: a value is not allowed; the message names the field, the value and what is allowed.
     """
 
-    p: float = 0.5
+    p: float | tuple[float, ...] = 0.5
     kinds: tuple[str, ...] = TRAINING_CORRUPTIONS
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.p <= 1.0:
-            raise ValueError(f"corruptions.p: {self.p} is not allowed; 0 to 1 is")
+        if not self._values or not all(0.0 <= value <= 1.0 for value in self._values):
+            raise ValueError(f"corruptions.p: {self.p} is not allowed; 0 to 1 is, or a list of such")
         allowed = ", ".join(RECIPES)
         for kind in self.kinds:
             if kind not in RECIPES:
@@ -81,6 +83,14 @@ class TrainingCorruptions:
             raise ValueError(
                 f"corruptions.kinds: {list(self.kinds)} is not allowed; one or more, each once, of {allowed}"
             )
+
+    @property
+    def _values(self) -> Sequence[float]:
+        return self.p if isinstance(self.p, Sequence) else (self.p,)
+
+    def p_of(self, seed: int) -> float:
+        """Return the probability that holds in the run of a seed."""
+        return self._values[seed % len(self._values)]
 
     @torch.no_grad()
     def __call__(self, images: Tensor, *, seed: int, epoch: int, indices: Tensor) -> Tensor:
@@ -99,7 +109,7 @@ class TrainingCorruptions:
         # The choices are made on the CPU, so that a batch on a GPU waits once and not once per kind.
         choice = uniform(seed, epoch, indices.cpu(), 2 + _FEW, _STREAM)
         kind = (choice[:, 1].double() * len(self.kinds)).long()
-        kind[choice[:, 0] >= self.p] = len(self.kinds)
+        kind[choice[:, 0] >= self.p_of(seed)] = len(self.kinds)
         order = torch.argsort(kind, stable=True)
         counts = torch.bincount(kind, minlength=len(self.kinds) + 1).tolist()
 

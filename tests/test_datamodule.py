@@ -433,8 +433,8 @@ def test_sets_are_downloaded_before_the_processes_read_them(folder, monkeypatch,
 # Training corruptions
 
 
-def corrupting(folder, chain=GAUSSIAN, **arguments):
-    corruptions = TrainingCorruptions(p=1.0, kinds=("inverse",))
+def corrupting(folder, chain=GAUSSIAN, p=1.0, **arguments):
+    corruptions = TrainingCorruptions(p=p, kinds=("inverse",))
     data = small(folder, filters=chain, training_corruptions=corruptions, **arguments)
     data.trainer = trainer(training=True, current_epoch=0)
     return data
@@ -461,6 +461,16 @@ def test_validation_and_test_images_are_not_corrupted(folder):
     data.trainer.training = False
     batch = next(iter(data.val_dataloader()[0]))
     assert data.on_after_batch_transfer(batch, 0) is batch
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_the_seed_decides_which_of_several_p_holds(folder, seed):
+    turn, alone = (corrupting(folder, p=p, seed=seed) for p in ((1.0, 0.0), (1.0, 0.0)[seed % 2]))
+    for one, other in zip(turn.train_dataloader(), alone.train_dataloader(), strict=True):
+        images = turn.on_after_batch_transfer(one, 0).images
+        assert torch.equal(images, alone.on_after_batch_transfer(other, 0).images)
+        raw = read_set(folder, "train").images[one.indices.numpy()]
+        assert np.array_equal(images[:, 0].numpy(), GAUSSIAN(raw if seed % 2 else 255 - raw))
 
 
 def test_geometry_comes_before_corruption(folder):

@@ -217,6 +217,21 @@ def test_training_corruptions_belong_to_the_config_of_a_run(data, tmp_path):
     assert config["data"]["training_corruptions"] == {"p": 1.0, "kinds": ["erase", "hairs"]}
 
 
+def test_the_networks_of_seeds_may_differ_in_how_much_is_corrupted(data, tmp_path):
+    """What a seed learns from several p in turn is what it learns from its own."""
+    weights = {}
+    for seed, p in ((1, "[0, 1]"), (1, "1"), (1, "0")):
+        words = ["--data.training_corruptions.p", p, "--seed_everything", str(seed), "--trainer.max_epochs", "1"]
+        folder = tmp_path / p
+        assert main(small_fit(data, folder, *words)) == 0
+        run = folder / "default" / "version_0"
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        assert config["data"]["training_corruptions"]["p"] == yaml.safe_load(p)
+        weights[p] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    same = {p: all(torch.equal(weights["[0, 1]"][key], weights[p][key]) for key in weights[p]) for p in ("0", "1")}
+    assert same == {"0": False, "1": True}
+
+
 def test_an_unknown_training_corruption_is_answered_with_those_there_are(data, tmp_path, capsys):
     assert main(small_fit(data, tmp_path, "--data.training_corruptions.kinds", "[fog]")) == 2
     line = capsys.readouterr().err

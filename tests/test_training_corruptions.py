@@ -123,6 +123,15 @@ def test_p_zero_changes_nothing_and_p_one_everything(digits):
     assert same(TrainingCorruptions(1.0, ("inverse",))(digits, **arguments), 255.0 - digits).all()
 
 
+def test_seeds_take_several_p_in_turn(digits):
+    corrupt = TrainingCorruptions((0.3, 0.0, 1.0), ("inverse",))
+    for seed in range(6):
+        arguments = {"seed": seed, "epoch": 0, "indices": torch.arange(400)}
+        p = (0.3, 0.0, 1.0)[seed % 3]
+        assert corrupt.p_of(seed) == p
+        assert torch.equal(corrupt(digits, **arguments), TrainingCorruptions(p, ("inverse",))(digits, **arguments))
+
+
 def test_kinds_are_drawn_evenly(digits):
     """Counted with kinds whose results can be told apart exactly."""
     out = TrainingCorruptions(1.0, ("inverse", "quantise"))(digits, seed=0, epoch=0, indices=torch.arange(400))
@@ -149,6 +158,8 @@ def test_an_empty_batch_stays_empty(digits, p):
     [
         ({"p": 1.5}, r"corruptions\.p: 1\.5 is not allowed; 0 to 1 is"),
         ({"p": float("nan")}, r"corruptions\.p: nan is not allowed"),
+        ({"p": (0.5, -0.1)}, r"corruptions\.p: \(0\.5, -0\.1\) is not allowed; 0 to 1 is, or a list of such"),
+        ({"p": ()}, r"corruptions\.p: \(\) is not allowed"),
         (
             {"kinds": ("frst",)},
             r"corruptions\.kinds: 'frst' is not known \(did you mean frost\? allowed: gaussian_noise",

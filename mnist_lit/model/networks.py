@@ -3,6 +3,7 @@
 Nothing here knows of training, data or Lightning; a network can be lifted out and used alone.
 """
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 NetworkName = Literal["reference", "compact", "vgg", "strided", "fast", "deep", "wide", "tiny"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
-# Where the views of `TinyCNN` are moved to: rows and columns.
+# Where the views of `mean_of_views` are moved to: rows and columns.
 _MOVES = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
 
 
@@ -197,8 +198,9 @@ class FastCNN(nn.Module):
 class DeepCNN(nn.Module):
     """Five convolutions, four of them without padding after one pooling, and a full connection: for accuracy.
 
-    396,010 parameters, 13 million multiplications an image. After the first stage nothing is pooled: maps shrink by
-    the convolutions themselves, and the full connection sees where everything lies.
+    396,010 parameters, 13 million multiplications for one view of an image. After the first stage nothing is pooled:
+    maps shrink by the convolutions themselves, and the full connection sees where everything lies. In evaluation it
+    answers with the mean of nine views (`mean_of_views`); a training step looks at one.
 
     Args:
         width: how many times as many channels, 1 or more.
@@ -220,6 +222,9 @@ class DeepCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
+        return self._look(images) if self.training else mean_of_views(self._look, images)
+
+    def _look(self, images: Tensor) -> Tensor:
         features: Tensor = self.layer3(self.layer2(self.layer1(images)))
         logits: Tensor = self.fc(self.layer5(self.layer4(features)))
         return logits
@@ -228,8 +233,9 @@ class DeepCNN(nn.Module):
 class WideCNN(nn.Module):
     """Three deep networks of twice the width side by side in one, for a GPU: each learns by itself.
 
-    4,587,870 parameters, 150 million multiplications an image. The columns start from different weights, and since
-    each has a loss of its own, they stay different enough to make up for some of each other's mistakes.
+    4,587,870 parameters, 150 million multiplications for one view of an image. The columns start from different
+    weights, and since each has a loss of its own, they stay different enough to make up for some of each other's
+    mistakes.
 
     Source: Cireşan et al. 2012, arXiv 1202.2745 (columns, whose answers are averaged).
     """
@@ -252,10 +258,9 @@ class WideCNN(nn.Module):
 class TinyCNN(nn.Module):
     """Four narrow convolutions and a mean over the last feature maps, with as few parameters as possible.
 
-    4,986 parameters, 0.6 million multiplications for one view of an image. In evaluation it looks at nine views, the
-    image itself and the image moved by one pixel in the eight directions, and answers with the mean of their
-    probabilities: pooling makes a narrow network depend on where exactly a stroke meets its grid. A training step
-    looks at one.
+    4,986 parameters, 0.6 million multiplications for one view of an image. In evaluation it answers with the mean of
+    nine views (`mean_of_views`): pooling makes a narrow network depend on where exactly a stroke meets its grid. A
+    training step looks at one.
     """
 
     def __init__(self) -> None:
@@ -269,14 +274,25 @@ class TinyCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
-        if self.training:
-            return self._look(images)
-        views = torch.cat([images, *(torch.roll(images, move, dims=(2, 3)) for move in _MOVES)])
-        return mean_answer(self._look(views).view(len(_MOVES) + 1, -1, 10).permute(1, 2, 0))
+        return self._look(images) if self.training else mean_of_views(self._look, images)
 
     def _look(self, images: Tensor) -> Tensor:
         logits: Tensor = self.fc(self.layer3(self.layer2(self.layer1(images))))
         return logits
+
+
+def mean_of_views(look: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Look at each image as it is and moved by one pixel in the eight directions; answer with the mean.
+
+    Args:
+        look: maps `(K, 1, 28, 28)` to logits `(K, 10)`.
+        images: normalised, `(N, 1, 28, 28)`; their outermost pixels are paper.
+
+    Returns:
+        float32 `(N, 10)`: the logarithm of the views' mean probabilities.
+    """
+    views = torch.cat([images, *(torch.roll(images, move, dims=(2, 3)) for move in _MOVES)])
+    return mean_answer(look(views).view(len(_MOVES) + 1, -1, 10).permute(1, 2, 0))
 
 
 def mean_answer(logits: Tensor) -> Tensor:

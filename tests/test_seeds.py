@@ -86,6 +86,17 @@ def test_the_tables_say_what_the_run_folders_say(done):
     assert "| committee of 2 |" in (done / "seeds.md").read_text()
 
 
+def test_the_report_says_which_share_of_the_images_each_seed_sees_corrupted(done, data, tmp_path):
+    assert "Corrupted" not in (done / "seeds.md").read_text()
+    output = tmp_path / "out"
+    words = ["--output", str(output), *fit_words(data), "--data.training_corruptions.p", "[0.5, 0]"]
+    assert main(["seeds", "--n", "2", *words]) == 0
+    assert "Corrupted are, seed by seed in turn, 50 %, 0 % of the training images." in (output / "seeds.md").read_text()
+    for seed, same in ((0, False), (1, True)):  # the second is trained as ever
+        one, other = (np.load(folder / f"seed_{seed}" / PROBABILITIES) for folder in (output, done))
+        assert np.array_equal(one, other) == same
+
+
 def test_probabilities_are_those_of_the_best_checkpoint_in_the_order_of_the_file(done, data):
     from mnist_lit.data.filters import FilterChain
     from mnist_lit.data.idx import read_set
@@ -307,7 +318,8 @@ def test_mistakes_with_a_disputed_label_are_marked_with_what_the_raters_saw(tmp_
         "data": {"dataset": "mnist", "val_size": 0, "train_size": 60_000},
     }  # fmt: skip
     runs = [SeedRun(0, values, 3, {**RESULTS, **about, "best_val_acc": None})]
-    data, paths = write_tables(tmp_path, runs, committee(runs, test.labels), test, {})
+    settings = {"config": {"data": {"training_corruptions": {"p": 0.0}}}}
+    data, paths = write_tables(tmp_path, runs, committee(runs, test.labels), test, settings)
     mistakes = {one["index"]: one for one in data["committee"]["mistakes"]}
     assert mistakes[947] == {"index": 947, "given": 8, "answer": 9, "confidence": 1.0, "raters": "9"}
     assert mistakes[2130]["raters"] == "no majority"

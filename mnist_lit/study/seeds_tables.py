@@ -111,11 +111,16 @@ def markdown_text(data: dict[str, Any]) -> str:
     val_size = data["data"]["val_size"]
     kept = f"the epoch that is best on {val_size:,} validation images" if val_size else "the last epoch"
     mean, together = data["mean"], data["committee"]
+    spoilt = data["config"]["data"]["training_corruptions"]["p"]
+    turns = ""
+    if isinstance(spoilt, list):
+        shares = ", ".join(f"{100 * p:g} %" for p in spoilt)
+        turns = f" Corrupted are, seed by seed in turn, {shares} of the training images."
     sections = [
         f"# {data['experiment']}: seeds {first} to {last}",
         f"{data['network']} network, {data['parameters']:,} parameters, {data['epochs']} epochs on "
         f"{data['data']['train_size']:,} images, filters: {data['filters']}. Kept of each training: {kept}. Nothing is "
-        f"chosen on the {data['n']:,} test images, and every seed counts.",
+        f"chosen on the {data['n']:,} test images, and every seed counts.{turns}",
         seed_table(data),
         "Mean ± standard deviation over the seeds. The intervals are Wilson's: what one measurement on that many test "
         "images leaves open. The committee answers with the largest mean of the networks' probabilities."
@@ -147,7 +152,7 @@ def write_tables(
         runs: the trainings, in order of seed.
         together: their committee.
         test: the test images and labels.
-        settings: plain data for the JSON (config, threads and the like).
+        settings: plain data for the JSON: `config` of the fits, `threads` and the like.
 
     Returns:
         The content of `seeds.json`, and the paths.

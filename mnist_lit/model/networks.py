@@ -198,9 +198,8 @@ class FastCNN(nn.Module):
 class DeepCNN(nn.Module):
     """Five convolutions, four of them without padding after one pooling, and a full connection: for accuracy.
 
-    396,010 parameters, 13 million multiplications for one view of an image. After the first stage nothing is pooled:
-    maps shrink by the convolutions themselves, and the full connection sees where everything lies. In evaluation it
-    answers with the mean of nine views (`mean_of_views`); a training step looks at one.
+    396,010 parameters, 13 million multiplications an image. After the first stage nothing is pooled: maps shrink by
+    the convolutions themselves, and the full connection sees where everything lies.
 
     Args:
         width: how many times as many channels, 1 or more.
@@ -222,9 +221,6 @@ class DeepCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
-        return self._look(images) if self.training else mean_of_views(self._look, images)
-
-    def _look(self, images: Tensor) -> Tensor:
         features: Tensor = self.layer3(self.layer2(self.layer1(images)))
         logits: Tensor = self.fc(self.layer5(self.layer4(features)))
         return logits
@@ -233,9 +229,8 @@ class DeepCNN(nn.Module):
 class WideCNN(nn.Module):
     """Three deep networks of twice the width side by side in one, for a GPU: each learns by itself.
 
-    4,587,870 parameters, 150 million multiplications for one view of an image. The columns start from different
-    weights, and since each has a loss of its own, they stay different enough to make up for some of each other's
-    mistakes.
+    4,587,870 parameters, 150 million multiplications an image. The columns start from different weights, and since
+    each has a loss of its own, they stay different enough to make up for some of each other's mistakes.
 
     Source: Cireşan et al. 2012, arXiv 1202.2745 (columns, whose answers are averaged).
     """

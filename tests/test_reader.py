@@ -110,6 +110,25 @@ def test_columns(read):
     assert read(sheet.photo()).text == "40 17\n8 295\n63 0"
 
 
+def number_after(sheet, space, height=60):
+    """Where a number begins that stands `space` digit heights after the last digit."""
+    return sheet.boxes[-1][2] + space * height
+
+
+@pytest.mark.parametrize(
+    ("gap", "space", "text"), [(0.1, 0.55, "4071 965"), (0.4, 0.6, "4071965"), (0.4, 0.9, "4071 965")]
+)
+def test_what_is_a_space_depends_on_how_tightly_a_line_is_written(read, gap, space, text):
+    sheet = Sheet(900, 200).write("4071", 60, 70, gap=gap)
+    sheet.write("965", number_after(sheet, space), 70, gap=gap)
+    assert read(sheet.photo()).text == text
+
+
+def test_two_digits_far_apart_without_others_to_compare_with_are_one_number(read):
+    sheet = Sheet().write("4", 60, 70)
+    assert read(sheet.write("7", number_after(sheet, 0.55), 70).photo()).text == "47"
+
+
 def test_lines_that_climb(read):
     sheet = Sheet(900, 420)
     for row, text in enumerate(("4071", "9650")):

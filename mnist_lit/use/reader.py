@@ -31,7 +31,9 @@ _LOOK_PIXELS = 1.2e6  # of the first look, which finds the size of the digits
 _MOST_PIXELS = 6e6  # of the ink map that is read from
 _DIGIT = 44.0  # pixels; digits are read at this height
 _FINE, _COARSE = 30.0, 90.0  # pixels; between them the first look is good enough to read from
-_LARGEST_GAP = 0.7  # of a digit's height, between the digits of a number
+_LARGEST_GAP, _SMALLEST_SPACE = 0.7, 0.4  # of a digit's height: within a number, and between two numbers
+_SPACE = 3.0  # times the usual gap of a line is a space between two numbers, within those limits
+_FEWEST_GAPS = 3  # from which on there is a usual one
 FIELD = 28
 
 
@@ -156,16 +158,23 @@ def box_in_image(pieces: tuple[Piece, ...], to_image: Matrix, size: tuple[int, i
     return Box(left, top, max(left + 1, min(int(high[0]), size[0])), max(top + 1, min(int(high[1]), size[1])))
 
 
+def _narrowest_space(gaps: list[int], tall: float) -> float:
+    """What separates two numbers on a line: much more than is usual between its digits; pixels, as the gaps."""
+    if len(gaps) < _FEWEST_GAPS:
+        return _LARGEST_GAP * tall
+    usual = float(np.median(gaps)) / tall
+    return tall * min(max(_SPACE * usual, _SMALLEST_SPACE), _LARGEST_GAP)
+
+
 def _line(row: list[Segment], tall: float, to_image: Matrix, size: tuple[int, int]) -> Line:
-    numbers: list[Number] = []
-    digits: list[Digit] = []
-    edge = 0
-    for one in row:
-        left, right = min(piece.left for piece in one.pieces), max(piece.right for piece in one.pieces)
-        if digits and left - edge > _LARGEST_GAP * tall:
-            numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
-            digits = []
-        edge = max(edge, right) if digits else right
-        digits.append(_answer(one.image, one.probabilities, box_in_image(one.pieces, to_image, size)))
-    numbers.append(Number(tuple(digits), around([digit.box for digit in digits])))
-    return Line(tuple(numbers), around([number.box for number in numbers]))
+    starts = [min(piece.left for piece in one.pieces) for one in row]
+    ends = np.maximum.accumulate([max(piece.right for piece in one.pieces) for one in row])
+    gaps = [start - int(end) for start, end in zip(starts[1:], ends, strict=False)]
+    space = _narrowest_space(gaps, tall)
+    numbers: list[list[Digit]] = [[]]
+    for one, gap in zip(row, [0, *gaps], strict=True):
+        if gap > space:
+            numbers.append([])
+        numbers[-1].append(_answer(one.image, one.probabilities, box_in_image(one.pieces, to_image, size)))
+    found = tuple(Number(tuple(digits), around([digit.box for digit in digits])) for digits in numbers)
+    return Line(found, around([number.box for number in found]))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mnist_lit.data.idx import BUNDLED, KNOWN_SHA256, MAX_ITEMS, find_file, read_idx, read_set
+from mnist_lit.data.idx import BUNDLED, KNOWN_SHA256, MAX_ITEMS, find_file, read_idx, read_set, write_set
 from mnist_lit.errors import Failure, UsageError
 
 OFFICIAL = {  # MD5 of the file and of what is packed in it
@@ -317,6 +317,17 @@ def test_a_header_of_more_than_the_file_holds_is_refused_without_allocation(tmp_
 
 def test_the_measurement_of_memory_sees_arrays(peak_memory):
     assert peak_memory(lambda: np.ones(11 * 2**20, dtype=np.uint8))[0] > 10 * 2**20
+
+
+# Writing
+
+
+def test_a_written_set_is_read_as_it_was(tmp_path):
+    write_set(tmp_path / "new", "t10k", IMAGES, LABELS)
+    found = read_set(tmp_path / "new", "t10k")
+    assert np.array_equal(found.images, IMAGES)
+    assert np.array_equal(found.labels, LABELS)
+    assert (tmp_path / "new" / "t10k-labels-idx1-ubyte").read_bytes() == packed(LABELS)
 
 
 # Damage at random

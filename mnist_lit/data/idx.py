@@ -1,4 +1,4 @@
-"""Read and verify the IDX files of MNIST and its siblings: four files in a folder in, uint8 arrays out.
+"""Read, verify and write the IDX files of MNIST and its siblings: four files in a folder in, uint8 arrays out.
 
 Four names make a set, each plain or gzipped (the bundled folder `mnist_lit/data/bundled` is one)::
 
@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.atomic import write_atomically
 from mnist_lit.errors import Failure, UsageError
 
 Images = npt.NDArray[np.uint8]
@@ -190,3 +191,18 @@ def read_set(folder: Path, part: Part, *, known_as: str | None = None, num_class
         raise Failure(f"{label_path}: labels below {num_classes} expected, {labels.array.max()} found")
     digest = hashlib.sha256((images.sha256 + labels.sha256).encode()).hexdigest()
     return DigitSet(images.array, labels.array, digest)
+
+
+def write_set(folder: Path, part: Part, images: Images, labels: Labels) -> None:
+    """Write one part of a set under the official file names, not gzipped; the folder is made if needed.
+
+    Args:
+        folder: where the two files go.
+        part: `train` or `t10k`.
+        images: uint8 `(N, 28, 28)`.
+        labels: uint8 `(N,)`.
+    """
+    for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
+        header = np.array([_MAGIC[array.ndim], *array.shape], dtype=">u4").tobytes()
+        data = header + array.tobytes()
+        write_atomically(folder / name, lambda file, data=data: file.write(data))

@@ -5,7 +5,6 @@ Every training is one epoch of a config on all of its images, in a process of it
 """
 
 import json
-import struct
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from mnist_lit.arguments import ArgumentParser
-from mnist_lit.data.idx import BUNDLED, DigitSet, read_set
+from mnist_lit.data.idx import BUNDLED, DigitSet, Images, Labels, read_set, write_set
 from mnist_lit.errors import UsageError
 from mnist_lit.run.folder import RESULTS
 from mnist_lit.study.bench_output import aligned, machine_line, whole, write_output
@@ -35,14 +34,10 @@ sys.exit(status)
 """
 
 
-def write_idx(folder: Path, part: str, digits: DigitSet, size: int) -> None:
-    """Write `size` digits as two IDX files, from the first on and over again once all are used."""
+def repeated(digits: DigitSet, size: int) -> tuple[Images, Labels]:
+    """Return `size` images and labels, from the first on and over again once all are used."""
     chosen = np.arange(size) % len(digits.labels)
-    images, labels = digits.images[chosen], digits.labels[chosen]
-    (folder / f"{part}-images-idx3-ubyte").write_bytes(
-        struct.pack(">IIII", 0x803, size, *images.shape[1:]) + images.tobytes()
-    )
-    (folder / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, size) + labels.tobytes())
+    return digits.images[chosen], digits.labels[chosen]
 
 
 def train(config: Path, root: Path) -> dict[str, Any]:
@@ -104,9 +99,8 @@ def run(args: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             root = Path(folder) / str(size)
-            root.mkdir()
-            write_idx(root, "train", digits, size)
-            write_idx(root, "t10k", test, len(test.labels))
+            write_set(root, "train", *repeated(digits, size))
+            write_set(root, "t10k", test.images, test.labels)
         turns = [sizes[(turn + number) % len(sizes)] for number in range(options.rounds) for turn in range(len(sizes))]
         for size in tqdm(turns, desc="size", unit=" trainings", disable=None):
             runs[size].append(train(options.config, Path(folder) / str(size)))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mnist_lit.use.arrays import Bytes, Floats, Matrix, resized
 from mnist_lit.use.frames import without_frames
-from mnist_lit.use.rulings import find_tilt, without_rulings
+from mnist_lit.use.rulings import find_tilt, is_few_strokes, without_rulings
 
 Polarity: TypeAlias = Literal["dark on light", "light on dark"]
 
@@ -215,7 +215,7 @@ def map_ink(
         polarity: of the image.
         sheet: uint8 `(h, w)`, reduced, 1 where the paper is; None for everywhere.
         reach: pixels of the ink map, wider than any stroke.
-        length: pixels of the ink map; straight lines that are longer are rulings.
+        length: pixels of the ink map; longer straight lines are rulings, unless a few strokes are all there is.
         tilt: of the rulings, degrees; found here if left out.
     """
     work = resized(image, scale) if scale != 1 else image
@@ -237,7 +237,10 @@ def map_ink(
     matrix, size = _turn(levels.shape, angle)
     if angle:
         levels = np.asarray(cv2.warpAffine(levels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
-    levels = without_rulings(without_frames(levels, max(_NOISES * noise, _FLOOR) * UNIT, length), length)
+    floor = max(_NOISES * noise, _FLOOR) * UNIT
+    levels = without_frames(levels, floor, length)
+    if not is_few_strokes(levels, floor):
+        levels = without_rulings(levels, length)
     absorbed = np.round(255 * (1 - np.exp(-np.arange(256) / UNIT))).astype(np.uint8)
     ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
     inside = None

@@ -8,6 +8,8 @@ from mnist_lit.use.arrays import Bytes, resized
 
 _TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
 _STRAIGHT = 1.5  # pixels of a reduced image that the edge of a sheet may leave a line by
+_LIGHT = 0.7  # of what a sheet's outline encloses, at least; less is a ring, such as a white zero
+_LIGHTER = 1.5  # times as bright as a table: paper
 _EDGE = 4  # pixels of a reduced image that the edge of a sheet is wide
 
 
@@ -30,14 +32,18 @@ def find_sheet(image: Bytes) -> Bytes | None:
     low, high = np.percentile(small, (1, 90))
     for threshold in np.unique(np.geomspace(low + 3, high + 4, 20).astype(int)):
         light = (small > threshold).astype(np.uint8)
-        light = cv2.morphologyEx(light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-        contours, _ = cv2.findContours(light, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        opened = cv2.morphologyEx(light, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        contours, _ = cv2.findContours(opened, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         outline = max(contours, key=cv2.contourArea, default=None)
         if outline is None:
             continue
         hull = cv2.convexHull(outline)
         area = cv2.contourArea(hull)
-        if 0.12 * small.size < area < 0.985 * small.size and cv2.contourArea(outline) > 0.85 * area:
+        if (
+            0.12 * small.size < area < 0.985 * small.size
+            and cv2.contourArea(outline) > 0.85 * area
+            and light[cv2.drawContours(np.zeros_like(small), [hull], 0, 1, -1) > 0].mean() > _LIGHT
+        ):
             sharp = _sharp_share(fine, hull[:, 0].astype(np.float64) * factor)
             candidates.append((sharp, area, hull))
     sharpest = max((sharp for sharp, _, _ in candidates), default=0.0)
@@ -79,8 +85,8 @@ def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
             continue
         ends = np.maximum(depth[columns], np.polyval(line, columns)) + _EDGE
         np.rot90(clear, side)[:, columns] &= np.arange(len(border))[:, None] > ends
-    if clear.all():
-        return sheet
+    if clear.all() or np.median(small[clear > 0]) < _LIGHTER * np.median(small[clear == 0]):
+        return sheet  # the second: white strokes on a board, which is as dark at its border as between them
     size = (small.shape[1] // 2, small.shape[0] // 2) if sheet is None else (sheet.shape[1], sheet.shape[0])
     clear = np.asarray(cv2.resize(clear, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     return clear if sheet is None else sheet & clear

@@ -32,7 +32,7 @@ _MOST_PIXELS = 6e6  # of the ink map that is read from
 _DIGIT = 44.0  # pixels; digits are read at this height
 _FINE, _COARSE = 30.0, 90.0  # pixels; between them the first look is good enough to read from
 _LARGEST_GAP, _SMALLEST_SPACE = 0.7, 0.4  # of a digit's height: within a number, and between two numbers
-_SPACE = 3.0  # times the usual gap of a line is a space between two numbers, within those limits
+_SPACE = 4.0  # times the usual gap of a line is a space between two numbers, within those limits
 _FEWEST_GAPS = 3  # from which on there is a usual one
 FIELD = 28
 

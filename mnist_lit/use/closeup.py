@@ -14,14 +14,12 @@ import numpy.typing as npt
 from mnist_lit.data.digit_sheet import evenly_lit, is_rectangle
 from mnist_lit.use.arrays import Bytes, Matrix, resized
 from mnist_lit.use.paper import two_levels
+from mnist_lit.use.strokes import LOOPS, MOST_STROKES, SPECK, count_holes
 
 _SIDE = 320  # of the reduced picture, pixels
 _PAPER_ON_BORDER = 0.6  # least share of the border that is paper
 _BROAD, _TOO_BROAD = 0.055, 0.32  # of the longer side: widths of strokes that want a margin; wider is no stroke
 _SOLID, _LONG = 0.55, 2.2  # width of a sheet to its shorter side, and least length to width of a one
-_PARTS = 12  # of ink, at most
-_SPECK = 0.05  # of the largest part: parts that are smaller are no digits
-_LOOPS = 2  # of a digit at most: those of an 8
 _EDGE = 0.012  # of a sheet's longer side: its edge, which is neither paper nor table
 
 
@@ -98,9 +96,9 @@ def _broad_strokes(grey: Bytes) -> tuple[npt.NDArray[np.bool_], float] | None:
         return None
     _, labels, stats, _ = cv2.connectedComponentsWithStats(framed, connectivity=4)
     areas = stats[1:, cv2.CC_STAT_AREA]
-    digits = int((areas > _SPECK * areas.max()).sum())
-    holes = cv2.connectedComponents(1 - framed, connectivity=4)[0] - 2  # without the ink, and what is around
-    if len(areas) > _PARTS or holes > _LOOPS * digits:
+    digits = int((areas > SPECK * areas.max()).sum())
+    holes = count_holes(framed)
+    if len(areas) > MOST_STROKES or holes > LOOPS * digits:
         return None  # a sheet on a table: the holes in it are writing
     largest = 1 + int(np.argmax(areas))
     short, long = sorted(int(stats[largest, side]) for side in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT))

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.paper import InkMap
+from mnist_lit.use.strokes import THINNEST_ONE
 
 _RELATIVE = 0.45  # share of the strokes' own darkness nearby at which a stroke ends: near the half, so width is kept
 _FLOOR = 25.0  # of 255, what is never ink: print from the back, smudges
@@ -16,7 +17,7 @@ _PAGE_SHARE = 0.12  # of the page's usual ink, below which nothing is ink
 _INNER = 0.3  # of a ring's height: what is as tall and lies in it is a digit, no speck
 SMALLEST = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
 TALLEST = 2.6  # of the usual digit height: what is taller is no writing
-_UPRIGHT, _THIN = 8.0, 25.0  # height to width: more is no digit, or a one where nothing else could be a digit
+_UPRIGHT = 8.0  # height to width: what is thinner is a one only where nothing else could be a digit
 _MARGIN = 0.88  # of `TALLEST`: how much taller than usual a heading is made, for its digits differ
 _AS_DARK = 0.6  # of large writing's darkness: small writing, no noise
 _BLOT = 0.4  # of its longer side: what is as wide is no stroke
@@ -155,7 +156,7 @@ def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
         edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
         if 0.35 < piece.height / piece.width < _UPRIGHT and (edges < 2 or len(pieces) == 1):
             writing.append(piece)
-        elif _UPRIGHT <= piece.height / piece.width < _THIN and edges == 0:
+        elif _UPRIGHT <= piece.height / piece.width < THINNEST_ONE and edges == 0:
             ones.append(piece)
     writing = writing or ones
     if not writing:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from mnist_lit.use.arrays import Bytes, Floats, Matrix, resized
 from mnist_lit.use.frames import without_frames
-from mnist_lit.use.rulings import find_tilt, is_few_strokes, without_rulings
+from mnist_lit.use.rulings import find_tilt, without_rulings
+from mnist_lit.use.strokes import is_few_strokes
 
 Polarity: TypeAlias = Literal["dark on light", "light on dark"]
 

@@ -169,7 +169,7 @@ def _narrowest_space(gaps: list[int], tall: float) -> float:
 def _line(row: list[Segment], tall: float, to_image: Matrix, size: tuple[int, int]) -> Line:
     starts = [min(piece.left for piece in one.pieces) for one in row]
     ends = np.maximum.accumulate([max(piece.right for piece in one.pieces) for one in row])
-    gaps = [start - int(end) for start, end in zip(starts[1:], ends, strict=False)]
+    gaps = [start - int(end) for start, end in zip(starts[1:], ends[:-1], strict=True)]
     space = _narrowest_space(gaps, tall)
     numbers: list[list[Digit]] = [[]]
     for one, gap in zip(row, [0, *gaps], strict=True):

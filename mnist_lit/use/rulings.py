@@ -1,4 +1,4 @@
-"""Printed rulings: whether there can be any, how far they fall, and the ink without them."""
+"""Printed rulings: how far they fall, and the ink without them."""
 
 import math
 
@@ -9,10 +9,6 @@ from mnist_lit.use.arrays import Bytes, resized
 
 _PROFILE_SIDE = 640  # of the image that the tilt is measured on, pixels
 MAX_TILT = 14.0  # degrees
-_STROKES = 12  # of a picture without rulings, at most
-_SPECK = 0.05  # of the largest stroke: what is smaller is none
-_UPRIGHT, _LEVEL = 25.0, 8.0  # height to width, and width to height, of a one and of a loose bar at most
-_LOOPS = 2  # of a digit, at most
 _SHEARS = (-1.6, -0.8, 0.0, 0.8, 1.6)  # degrees off the page's tilt at which rulings are looked for: perspective
 
 
@@ -40,34 +36,6 @@ def find_tilt(density: Bytes) -> float:
     if max(scores_fine) < 1.15 * float(np.median(scores)):
         return 0.0
     return float(fine[int(np.argmax(scores_fine))])
-
-
-def is_few_strokes(density: Bytes, floor: float) -> bool:
-    """Whether all ink is a few large strokes that end within the picture: however straight, they are no rulings.
-
-    Args:
-        density: uint8 `(H, W)`.
-        floor: what is darker is no paper.
-    """
-    mask = (density > floor).astype(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    areas = stats[1:, cv2.CC_STAT_AREA]
-    if len(areas) == 0:
-        return False
-    strokes = 1 + np.flatnonzero(areas > _SPECK * areas.max())
-    if len(strokes) > _STROKES:
-        return False
-    for label in strokes:
-        left, top, width, height = (int(value) for value in stats[label, :4])
-        if min(left, top) < 1 or left + width >= mask.shape[1] or top + height >= mask.shape[0]:
-            return False
-        if height > _UPRIGHT * width or width > _LEVEL * height:
-            return False
-        own = labels[top : top + height, left : left + width] == label
-        holes = cv2.connectedComponents(1 - np.pad(own, 1).astype(np.uint8), connectivity=4)[0] - 2
-        if holes > _LOOPS:  # without the ink itself, and what is around it
-            return False
-    return True
 
 
 def without_rulings(density: Bytes, length: int) -> Bytes:

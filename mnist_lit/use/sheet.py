@@ -85,8 +85,10 @@ def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
             continue
         ends = np.maximum(depth[columns], np.polyval(line, columns)) + _EDGE
         np.rot90(clear, side)[:, columns] &= np.arange(len(border))[:, None] > ends
-    if clear.all() or np.median(small[clear > 0]) < _LIGHTER * np.median(small[clear == 0]):
-        return sheet  # the second: white strokes on a board, which is as dark at its border as between them
+    if clear.all():
+        return sheet
+    if np.median(small[clear > 0]) < _LIGHTER * np.median(small[clear == 0]):
+        return sheet  # a board behind white strokes: as dark between them as along the border
     size = (small.shape[1] // 2, small.shape[0] // 2) if sheet is None else (sheet.shape[1], sheet.shape[0])
     clear = np.asarray(cv2.resize(clear, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     return clear if sheet is None else sheet & clear

@@ -6,8 +6,8 @@ import pytest
 
 from mnist_lit.use.reader import read_page
 from mnist_lit.use.recognizer import load_recognizer
-from mnist_lit.use.rulings import is_few_strokes
 from mnist_lit.use.sheet import find_sheet, without_table
+from mnist_lit.use.strokes import count_holes, is_few_strokes
 
 HEIGHT = 140  # of a digit, pixels
 WIDE = {"0": 0.6, "1": 0.02, "4": 0.6, "7": 0.6}  # of a digit, in heights
@@ -85,6 +85,12 @@ def test_a_table_is_not_a_few_strokes():
     for left in (20, 100, 180):
         cv2.rectangle(image, (left, 20), (left + 80, 120), 45, 3)
     assert not is_few_strokes(density(image), FLOOR)
+
+
+@pytest.mark.parametrize(("text", "holes"), [("7", 0), ("0", 1), ("00", 2)])
+def test_holes_are_counted(text, holes):
+    ink = cv2.threshold(density(drawn(text, 0.09, 0.3)), 100, 1, cv2.THRESH_BINARY)[1]
+    assert count_holes(ink) == holes
 
 
 def test_paper_alone_has_no_strokes():

@@ -26,7 +26,7 @@ def closeup_of(image):
 
 
 @pytest.mark.parametrize("polarity", ["light on dark", "dark on light"])
-@pytest.mark.parametrize("height", [80, 600])
+@pytest.mark.parametrize("height", [80, 600, 2600])
 @pytest.mark.parametrize("margin", [0, 0.2])
 def test_a_picture_that_one_bold_digit_fills(read, margin, height, polarity):
     for digit, image in enumerate(shapes()):

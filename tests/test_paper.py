@@ -7,7 +7,7 @@ from reader_pages import Sheet, turned
 
 from mnist_lit.use.arrays import resized
 from mnist_lit.use.paper import find_polarity, map_ink
-from mnist_lit.use.rulings import find_tilt, without_rulings
+from mnist_lit.use.rulings import find_tilt, opened, without_rulings
 from mnist_lit.use.sheet import find_sheet, without_table
 
 
@@ -152,3 +152,17 @@ def test_one_digit_on_a_large_page_tells_its_polarity(height):
         photo = Sheet(1000, 750).write(digit, 120, 300, height).photo(light)[..., 1]
         assert find_polarity(photo, None) == "dark on light", digit
         assert find_polarity(255 - photo, None) == "light on dark", digit
+
+
+@pytest.mark.parametrize("length", [20, 21, 64, 113])
+def test_lines_are_what_an_opening_by_their_length_leaves(length):
+    density = np.random.default_rng(0).integers(0, 256, (40, 400)).astype(np.uint8)
+    density[10] = np.where(np.arange(400) // 70 % 2, 200, 0)
+    density = cv2.blur(density, (15, 1))
+    sides = (length - 1 - length // 2, length // 2)
+    beyond = np.pad(density, ((0, 0), sides), constant_values=255)  # a line may go on where the picture ends
+    expected = np.zeros_like(beyond)
+    for start in range(400):
+        window = np.s_[:, start : start + length]
+        expected[window] = np.maximum(expected[window], beyond[window].min(axis=1, keepdims=True))
+    np.testing.assert_array_equal(opened(density, length), expected[:, sides[0] : sides[0] + 400])

@@ -47,6 +47,20 @@ def test_boxes_lie_on_the_digits(read):
     assert line.box.right == max(digit.box.right for digit in line.numbers[1].digits)
 
 
+@pytest.mark.parametrize("on_table", [False, True])
+def test_a_photo_of_many_pixels_is_read_like_a_smaller_one(read, on_table):
+    sheet = written()
+    image = sheet.photo()
+    if on_table:
+        image = cv2.copyMakeBorder(image, 80, 80, 80, 80, cv2.BORDER_CONSTANT, value=(60, 45, 30))
+    large = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+    page = read(large)
+    assert page.text == TEXT
+    assert (page.width, page.height) == (large.shape[1], large.shape[0])
+    boxes = 4 * (np.array(sheet.boxes) + 80 * on_table)
+    assert all(same_place(box, digit.box) for box, digit in zip(boxes, page.digits, strict=True))
+
+
 def test_grey_and_colour_are_read_alike(read):
     image = written().photo()
     assert read(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)).text == TEXT

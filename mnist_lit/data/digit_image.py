@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.data.digit_sheet import evenly_lit, find_written_sheet
+from mnist_lit.data.percentiles import percentile
 
 Polarity: TypeAlias = Literal["dark on light", "light on dark"]
 _Floats: TypeAlias = npt.NDArray[np.float32]
@@ -275,7 +276,7 @@ def _isolated(ink: _Ink) -> _Floats | None:
     fringe = cv2.dilate(inside.astype(np.uint8), np.ones((reach + 2, reach + 2), np.uint8))  # soft edges of strokes
     rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
     crop = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    return np.asarray(np.clip(np.where(fringe, amount, 0)[crop] / np.percentile(amount[inside], 95), 0, 1), np.float32)
+    return np.asarray(np.clip(np.where(fringe, amount, 0)[crop] / percentile(amount[inside], 95), 0, 1), np.float32)
 
 
 def place_digit(digit: _Floats) -> npt.NDArray[np.uint8]:
@@ -291,7 +292,7 @@ def place_digit(digit: _Floats) -> npt.NDArray[np.uint8]:
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = cv2.resize(digit, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    small = np.clip(small / float(np.percentile(small[small > 0.1 * small.max()], 90)), 0, 1)
+    small = np.clip(small / percentile(small[small > 0.1 * small.max()], 90), 0, 1)
     field = np.zeros((FIELD, FIELD), np.uint8)
     starts = []
     for axis, side in enumerate(small.shape):

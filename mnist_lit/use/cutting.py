@@ -115,16 +115,15 @@ def _seams(
     offsets = np.arange(-reach, reach + 1)
     columns = starts[:, None] + offsets
     bands = np.pad(cost, ((0, 0), (reach + 1, reach + 1)))[:, columns + reach + 1]  # (h, K, 2 reach + 1)
-    slant = 0.02  # a path is no longer than it must be
-    total = bands[0] + 0.002 * np.abs(offsets)
+    slant = np.float32(0.02)  # a path is no longer than it must be
+    total = bands[0] + np.float32(0.002) * np.abs(offsets).astype(np.float32)
     choices = np.zeros(bands.shape, np.int8)
     wide = np.full((len(starts), len(offsets) + 2), 1e9, np.float32)
     for row in range(1, height):
-        wide[:, 1:-1] = total
-        options = np.stack([wide[:, :-2] + slant, total, wide[:, 2:] + slant])
-        choice = np.argmin(options, axis=0)
-        choices[row] = choice - 1
-        total = np.take_along_axis(options, choice[None], axis=0)[0] + bands[row]
+        np.add(total, slant, out=wide[:, 1:-1])
+        left, right = wide[:, :-2], wide[:, 2:]
+        choices[row] = np.where(right < left, right < total, np.where(left <= total, -1, 0))
+        total = np.minimum(np.minimum(left, right), total) + bands[row]
     paths = np.zeros((len(starts), height), np.int64)
     at = np.argmin(total, axis=1)
     index = np.arange(len(starts))

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.percentiles import percentile
 from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.paper import InkMap
 from mnist_lit.use.strokes import THINNEST_ONE
@@ -116,7 +117,7 @@ def find_pieces(ink: InkMap, mask: Bytes, min_height: int) -> list[Piece]:
         inside = labels[window] == label
         if ink.inside is not None and not ink.inside[window][inside].all():
             continue  # the edge of the sheet
-        darkness = float(np.percentile(ink.ink[window][inside], 90))
+        darkness = percentile(ink.ink[window][inside], 90)
         pieces.append(Piece(left, top, inside, darkness))
     return _without_rings(pieces)
 

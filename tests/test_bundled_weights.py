@@ -135,3 +135,20 @@ def test_bundled_weights_read_handwriting_from_another_source(enlarged):
     images = [digit_from_image(cv2.resize(one, (64, 64), interpolation=enlarged)).pixels for one in grey]
     answers = load_recognizer().probabilities(np.stack(images)).argmax(axis=1)
     assert np.mean(answers == source.target) >= 0.90
+    ones = source.target == 1  # many with an upstroke, which MNIST's have not
+    assert np.mean(answers[ones] == 1) >= 0.95
+
+
+@pytest.mark.parametrize("pen", [4, 8, 12])
+@pytest.mark.parametrize("length", [0.3, 0.45, 0.6])
+@pytest.mark.parametrize("angle", [35, 50])
+def test_a_one_with_an_upstroke_is_a_one(angle, length, pen):
+    from mnist_lit.data.digit_image import digit_from_image
+
+    image = np.full((200, 200), 240, np.uint8)
+    head = np.array([120.0, 50.0])
+    away = 100 * length * np.array([-np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))])
+    for end in (head + away, head + np.array([-4.0, 100.0])):
+        cv2.line(image, tuple(np.rint(head).astype(int)), tuple(np.rint(end).astype(int)), 30, pen, cv2.LINE_AA)
+    probabilities = load_recognizer().probabilities(digit_from_image(image).pixels[None])[0]
+    assert probabilities.argmax() == 1

@@ -38,7 +38,10 @@ def quantized(proto: Any, images: Images) -> Any:
         images: uint8 `(N, 28, 28)` as the graph takes them, from the training part; they set the ranges.
 
     Returns:
-        Another `onnx.ModelProto`; weights with a scale for each channel.
+        Another `onnx.ModelProto`; weights with a scale for each channel, and of 7 bits: with 8, sums of two products
+        would overflow on processors without VNNI.
+
+    Source: ONNX Runtime's documentation, "Quantize ONNX models", on `reduce_range`.
     """
     exact = []
     for node in proto.graph.node:
@@ -56,6 +59,7 @@ def quantized(proto: Any, images: Images) -> Any:
                 _Images(images),
                 quant_format=QuantFormat.QDQ,
                 per_channel=True,
+                reduce_range=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 nodes_to_exclude=exact,

@@ -118,7 +118,7 @@ def test_a_killed_process_leaves_only_whole_checkpoints(data, tmp_path):
 
 def test_an_absurd_filter_makes_the_accuracy_fall(tmp_path):
     """The filters reach the network: with every digit blurred to a blob, less can be learned."""
-    data = write_small_set(tmp_path / "data", train=6_000, test=2_000)
+    data = write_small_set(tmp_path / "data", train=9_000, test=2_000)
     accuracy = {}
     for name, chain in (
         ("mild", "gaussian(kernel_size=5, sigma=1.0)"),

@@ -52,6 +52,23 @@ def test_a_loose_bar_goes_with_its_digit():
     assert any(one is bar for one in lines[0].pieces)
 
 
+def test_a_digit_broken_across_stands_on_one_line():
+    upper, lower = piece(420, 91, height=19), piece(418, 114, width=38, height=19)
+    lines = find_lines([*row(100), *row(170), upper, lower], 40, SHAPE)
+    assert [len(line.pieces) for line in lines] == [8, 6]
+    assert [line.height for line in lines] == [40, 40]
+
+
+def test_a_small_digit_in_two_pieces_is_found():
+    bar, bow = piece(60, 110, width=24, height=6), piece(54, 119, width=24, height=15)
+    (line,) = find_lines([*row(100, left=200), bar, bow], 40, SHAPE)
+    assert {id(bar), id(bow)} < set(map(id, line.pieces))
+
+
+def test_small_digits_below_one_another_are_on_two_lines():
+    assert tops(find_lines([*row(100, height=20), *row(132, height=20)], 40, SHAPE)) == [[100] * 6, [132] * 6]
+
+
 def test_a_speck_far_from_every_digit_is_left_out():
     speck = piece(450, 200, width=5, height=5)
     assert all(one is not speck for line in find_lines([*row(100), *row(300), speck], 40, SHAPE) for one in line.pieces)

@@ -53,7 +53,7 @@ def test_digits_that_stand_apart(recognize):
     assert answers(ink, lines, recognize) == [[4, 0, 7, 1, 2]]
 
 
-@pytest.mark.parametrize("digits", [[2, 3], [4, 7], [5, 6], [2, 2, 4]])
+@pytest.mark.parametrize("digits", [[2, 3], [4, 7], [5, 6], [1, 0], [7, 0], [7, 1], [2, 2, 4]])
 def test_digits_that_touch(recognize, digits):
     ink, lines = written(digits, touching=True)
     assert len(lines[0].pieces) == 1

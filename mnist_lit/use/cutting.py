@@ -14,7 +14,8 @@ from mnist_lit.data.digit_image import place_digit
 from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.ink import Piece
 
-_CUTS = 4.0  # cuts that are tried, per digit height of a piece's width
+_CUTS = 5.0  # cuts that are tried, per digit height of a piece's width
+_SWAY = 0.12  # of a digit's height, to either side of where a cut begins; with more, most take the same cheapest way
 _MOST_CROSSED = 2.6  # stroke widths of ink that a cut may cross
 
 
@@ -46,7 +47,7 @@ def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float, int
     starts = np.arange(step, piece.width - step + 1, step)
     if len(starts) == 0:
         return whole
-    paths, inked, strokes = _seams(cost, starts, max(2, round(0.2 * height)))
+    paths, inked, strokes = _seams(cost, starts, max(2, round(_SWAY * height)))
     width = stroke_width(piece)
     crossed = inked / width
     most = max(1, round(_CUTS * piece.width / height)) if piece.width > 0.6 * height else 1

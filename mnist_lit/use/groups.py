@@ -12,7 +12,7 @@ from mnist_lit.use.cutting import cut
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 
-MAX_PARTS = 5  # of one digit
+MAX_PARTS = 6  # of one digit
 _LARGEST_SPECK = 0.45  # digit heights
 
 

@@ -105,7 +105,7 @@ def test_the_network_learns(lines):
 
 def test_the_command_writes_weights_that_can_be_read(tmp_path, capsys):
     path = tmp_path / "segments.safetensors"
-    words = ["--network-pages", "4", "--field-pages", "4", "--epochs", "1", "--output", str(path)]
+    words = ["--network-pages", "4", "--field-pages", "4", "--epochs", "1", "--processes", "1", "--output", str(path)]
     assert fit_segments.run(words) == 0
     weights = load_segment_weights(path)
     assert weights.measures.shape == (15,)
@@ -114,6 +114,16 @@ def test_the_command_writes_weights_that_can_be_read(tmp_path, capsys):
         origin = json.loads(file.metadata()["origin"])
     assert (origin["network_pages"], origin["field_pages"], origin["epochs"]) == (4, 4, 1)
     assert "wrote" in capsys.readouterr().out
+
+
+def test_several_processes_give_the_lines_of_one():
+    weights = load_segment_weights()
+    one, two = (fit_segments.collect("validation", range(300, 303), None, weights, processes) for processes in (1, 2))
+    assert len(one) == len(two) > 4
+    for line, other in zip(one, two, strict=True):
+        np.testing.assert_array_equal(line.views, other.views)
+        np.testing.assert_array_equal(line.is_digit, other.is_digit)
+        np.testing.assert_allclose(line.probabilities, other.probabilities, atol=1e-4)
 
 
 def test_the_command_refuses_no_pages():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mnist_lit.use.ink import SMALLEST, TALLEST, Piece
 
@@ -36,6 +37,11 @@ def _middle(piece: Piece) -> tuple[float, float]:
     return (piece.left + piece.right) / 2, (piece.top + piece.bottom) / 2
 
 
+def _boxes(pieces: Sequence[Piece]) -> npt.NDArray[np.float64]:
+    """Left, top, right and bottom of each piece, `(N, 4)`."""
+    return np.array([(one.left, one.top, one.right, one.bottom) for one in pieces], np.float64).reshape(-1, 4)
+
+
 def find_lines(pieces: Sequence[Piece], height: float, shape: tuple[int, int]) -> list[TextLine]:
     """Group pieces into lines, from the top.
 
@@ -57,13 +63,15 @@ def find_lines(pieces: Sequence[Piece], height: float, shape: tuple[int, int]) -
         return []
     taken = set(big)
     extended = [list(row) for row in rows]
+    home = [number for number, row in enumerate(rows) for _ in row]
+    boxes = _boxes([piece for row in rows for piece in row])
     for piece in parts_of:
         if piece in taken or max(piece.width, piece.height) >= _LOOSE * height or piece.darkness <= _FAINT * usual:
             continue
-        distances = [_distance(piece, row) for row in rows]
+        distances = _distances(piece, boxes)
         nearest = int(np.argmin(distances))
         if distances[nearest] <= _REACH * height:
-            extended[nearest].append(piece)
+            extended[home[nearest]].append(piece)
     lines = []
     for row, wholes in zip(rows, extended, strict=True):
         own = float(np.median([piece.height for piece in row]))
@@ -82,14 +90,18 @@ def _mended(pieces: Sequence[Piece], height: float) -> dict[Piece, tuple[Piece, 
     Returns:
         The parts of every whole; most are their own only part.
     """
-    boxes = np.array([(one.left, one.top, one.right, one.bottom) for one in pieces], np.float64).reshape(-1, 4)
+    boxes = _boxes(pieces)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / height
     fragments = np.flatnonzero((sides >= _FRAGMENT[0]) & (sides <= _FRAGMENT[1]))
-    low, high = boxes[fragments, None, :2], boxes[fragments, None, 2:]
-    gaps = np.maximum(low, low.transpose(1, 0, 2)) - np.minimum(high, high.transpose(1, 0, 2))
-    are_near = (gaps <= height * np.array(_BREAK)).all(axis=2)
+    fragments = fragments[np.argsort(boxes[fragments, 0], kind="stable")]
+    ends = np.searchsorted(boxes[fragments, 0], boxes[fragments, 2] + _BREAK[0] * height, side="right")
+    near = []
+    for place, one in enumerate(fragments):
+        others = fragments[place + 1 : ends[place]]
+        gaps = np.maximum(boxes[others, 1], boxes[one, 1]) - np.minimum(boxes[others, 3], boxes[one, 3])
+        near += [(min(one, other), max(one, other)) for other in others[gaps <= _BREAK[1] * height]]
     home = [[number] for number in range(len(pieces))]  # the group of each
-    for one, other in fragments[np.argwhere(np.triu(are_near, 1))]:
+    for one, other in sorted(near):
         joined = home[one] + home[other]
         size = boxes[joined, 2:].max(axis=0) - boxes[joined, :2].min(axis=0)
         if home[one] is not home[other] and size.max() <= _WHOLE * height:
@@ -123,31 +135,26 @@ def _is_big(piece: Piece, height: float, shape: tuple[int, int]) -> bool:
     return edges < 2 or piece.height > 0.9 * shape[0]
 
 
-def _distance(piece: Piece, row: Sequence[Piece]) -> float:
-    """How far the box of a piece is from the nearest box of a row."""
-    gaps = []
-    for other in row:
-        across = max(other.left - piece.right, piece.left - other.right, 0)
-        down = max(other.top - piece.bottom, piece.top - other.bottom, 0)
-        gaps.append(max(across, down))
-    return float(min(gaps))
+def _distances(piece: Piece, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """How far the box of a piece is from each of `boxes` `(N, 4)`, across or down: `(N,)`."""
+    gaps = (boxes[:, 0] - piece.right, piece.left - boxes[:, 2], boxes[:, 1] - piece.bottom, piece.top - boxes[:, 3])
+    return np.asarray(np.max([*gaps, np.zeros(len(boxes))], axis=0), np.float64)
 
 
 def _usual_slope(pieces: Sequence[Piece], height: float) -> float:
     """How much lines fall per pixel to the right: the median over neighbours, weighted by their distance."""
-    slopes, weights = [], []
-    for piece in pieces:
-        x, y = _middle(piece)
-        for other in pieces:
-            across, down = _middle(other)[0] - x, _middle(other)[1] - y
-            if 0.3 * height < across < 4 * height and abs(down) < 0.25 * across + 0.15 * height:
-                slopes.append(down / across)
-                weights.append(min(across, 2 * height))
+    middles = np.array([_middle(piece) for piece in pieces]).reshape(-1, 2)
+    steps = []
+    for middle in middles:
+        across, down = (middles - middle).T
+        is_near = (0.3 * height < across) & (across < 4 * height) & (np.abs(down) < 0.25 * across + 0.15 * height)
+        steps.append(np.stack([down[is_near] / across[is_near], np.minimum(across[is_near], 2 * height)]))
+    slopes, weights = np.concatenate([np.zeros((2, 0)), *steps], axis=1)
     if len(slopes) < 6:
         return 0.0
     order = np.argsort(slopes)
-    running = np.cumsum(np.array(weights)[order])
-    return float(np.array(slopes)[order][np.searchsorted(running, running[-1] / 2)])
+    running = np.cumsum(weights[order])
+    return float(slopes[order][np.searchsorted(running, running[-1] / 2)])
 
 
 def _rows(pieces: Sequence[Piece], height: float, slope: float) -> list[list[Piece]]:
@@ -158,7 +165,7 @@ def _rows(pieces: Sequence[Piece], height: float, slope: float) -> list[list[Pie
         best, nearest = None, _STRAY
         for row in rows:
             ends = [_middle(one) for one in row[-4:]]
-            expected = float(np.mean([end_y + slope * (x - end_x) for end_x, end_y in ends]))
+            expected = sum(end_y + slope * (x - end_x) for end_x, end_y in ends) / len(ends)
             own = min(max(piece.height, 0.7 * height), 1.3 * height)
             away = abs(y - expected) / own
             if away < nearest:

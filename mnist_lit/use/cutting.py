@@ -62,19 +62,17 @@ def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float, int
     number = np.zeros(piece.mask.shape, np.int32)
     for seam in chosen:
         number += columns[None] >= paths[seam][:, None]
-    parts: list[tuple[Piece, float, int]] = []
+    parts: list[tuple[npt.NDArray[np.bool_], float, int]] = []
+    rest = np.zeros_like(piece.mask)
     for part in range(len(chosen) + 1):
-        mask = piece.mask & (number == part)
-        if mask.sum() < 0.5 * width * width:
-            continue
-        if part < len(chosen):
-            parts.append((_cropped(mask, piece), float(crossed[chosen[part]]), int(strokes[chosen[part]])))
-        else:
-            parts.append((_cropped(mask, piece), 0.0, 0))
-    if not parts:
-        return whole
-    parts[-1] = (parts[-1][0], 0.0, 0)
-    return parts
+        rest = rest | (piece.mask & (number == part))
+        if rest.sum() < 0.5 * width * width and (part < len(chosen) or parts):
+            continue  # too little for a part: it goes with the next
+        right = chosen[part] if part < len(chosen) else None
+        parts.append((rest, 0.0, 0) if right is None else (rest, float(crossed[right]), int(strokes[right])))
+        rest = np.zeros_like(piece.mask)
+    last = parts.pop()[0] | rest
+    return [(_cropped(mask, piece), ink, count) for mask, ink, count in [*parts, (last, 0.0, 0)]]
 
 
 def widened(parts: Sequence[Piece], whole: Piece, reach: int) -> Piece:

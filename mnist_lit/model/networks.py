@@ -147,19 +147,20 @@ class SmallVGG(nn.Module):
 class StridedCNN(nn.Module):
     """Four convolutions that step over pixels in place of pooling: for one image at a time, quickly.
 
-    127,274 parameters, 3.8 million multiplications an image; each convolution with its batch normalisation and
-    rectifier is one operation once it is exported.
+    161,898 parameters, 2.0 million multiplications an image; each convolution with its batch normalisation and
+    rectifier is one operation once it is exported. Maps shrink by the convolutions themselves, and only the second one
+    is padded: what lies about the edges is paper.
 
     Source: Springenberg et al. 2014, arXiv 1412.6806 (strides in place of pooling), Ioffe and Szegedy 2015.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.layer1 = nn.Sequential(*_convolution(1, 32, kernel_size=5, stride=2))  # -> (N, 32, 14, 14)
-        self.layer2 = nn.Sequential(*_convolution(32, 64, stride=2))  # -> (N, 64, 7, 7)
-        self.layer3 = nn.Sequential(*_convolution(64, 64))  # -> (N, 64, 7, 7)
-        self.layer4 = nn.Sequential(*_convolution(64, 96, stride=2))  # -> (N, 96, 4, 4)
-        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(96 * 4 * 4, 10))  # -> (N, 1536) -> (N, 10)
+        self.layer1 = nn.Sequential(*_convolution(1, 32, kernel_size=5, stride=2, padding=0))  # -> (N, 32, 12, 12)
+        self.layer2 = nn.Sequential(*_convolution(32, 64, stride=2))  # -> (N, 64, 6, 6)
+        self.layer3 = nn.Sequential(*_convolution(64, 96, padding=0))  # -> (N, 96, 4, 4)
+        self.layer4 = nn.Sequential(*_convolution(96, 96, padding=0))  # -> (N, 96, 2, 2)
+        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(96 * 2 * 2, 10))  # -> (N, 384) -> (N, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mnist_lit.data.digit_image import place_digit
 from mnist_lit.use.arrays import Bytes, Floats
-from mnist_lit.use.ink import Piece
+from mnist_lit.use.ink import Piece, union
 
 _CUTS = 5.0  # cuts that are tried, per digit height of a piece's width
 _SWAY = 0.12  # of a digit's height, to either side of where a cut begins; with more, most take the same cheapest way
@@ -51,28 +51,33 @@ def cut(piece: Piece, ink: Bytes, height: float) -> list[tuple[Piece, float, int
     width = stroke_width(piece)
     crossed = inked / width
     most = max(1, round(_CUTS * piece.width / height)) if piece.width > 0.6 * height else 1
+    chosen = _apart(paths, crossed, most, 0.12 * height)
+    if not chosen:
+        return whole
+    right_of = np.sum([np.arange(piece.width) >= paths[seam][:, None] for seam in chosen], axis=0)
+    parts: list[tuple[npt.NDArray[np.bool_], float, int]] = []
+    rest = np.zeros_like(piece.mask)
+    for place, seam in enumerate(chosen):
+        rest = rest | (piece.mask & (right_of == place))
+        if rest.sum() < 0.5 * width * width:
+            continue  # too little for a part: it goes with the next
+        parts.append((rest, float(crossed[seam]), int(strokes[seam])))
+        rest = np.zeros_like(piece.mask)
+    rest = rest | (piece.mask & (right_of == len(chosen)))
+    if parts and rest.sum() < 0.5 * width * width:
+        rest = rest | parts.pop()[0]
+    return [(_cropped(mask, piece), ink, count) for mask, ink, count in [*parts, (rest, 0.0, 0)]]
+
+
+def _apart(paths: npt.NDArray[np.int64], crossed: Floats, most: int, distance: float) -> list[int]:
+    """Choose the cuts that cross the least ink, each farther than `distance` from the others; from the left."""
     chosen: list[int] = []
     for seam in np.argsort(crossed):
         if crossed[seam] > _MOST_CROSSED or len(chosen) == most:
             break
-        if all(np.abs(paths[seam] - paths[other]).mean() > 0.12 * height for other in chosen):
+        if all(np.abs(paths[seam] - paths[other]).mean() > distance for other in chosen):
             chosen.append(int(seam))
-    chosen.sort(key=lambda seam: float(paths[seam].mean()))
-    columns = np.arange(piece.width)
-    number = np.zeros(piece.mask.shape, np.int32)
-    for seam in chosen:
-        number += columns[None] >= paths[seam][:, None]
-    parts: list[tuple[npt.NDArray[np.bool_], float, int]] = []
-    rest = np.zeros_like(piece.mask)
-    for part in range(len(chosen) + 1):
-        rest = rest | (piece.mask & (number == part))
-        if rest.sum() < 0.5 * width * width and (part < len(chosen) or parts):
-            continue  # too little for a part: it goes with the next
-        right = chosen[part] if part < len(chosen) else None
-        parts.append((rest, 0.0, 0) if right is None else (rest, float(crossed[right]), int(strokes[right])))
-        rest = np.zeros_like(piece.mask)
-    last = parts.pop()[0] | rest
-    return [(_cropped(mask, piece), ink, count) for mask, ink, count in [*parts, (last, 0.0, 0)]]
+    return sorted(chosen, key=lambda seam: float(paths[seam].mean()))
 
 
 def widened(parts: Sequence[Piece], whole: Piece, reach: int) -> Piece:
@@ -83,10 +88,10 @@ def widened(parts: Sequence[Piece], whole: Piece, reach: int) -> Piece:
         whole: the piece.
         reach: pixels, from 1.
     """
+    joined = union(parts)
+    top, left = joined.top - whole.top, joined.left - whole.left
     mask = np.zeros(whole.mask.shape, np.uint8)
-    for part in parts:
-        top, left = part.top - whole.top, part.left - whole.left
-        mask[top : top + part.height, left : left + part.width] |= part.mask
+    mask[top : top + joined.height, left : left + joined.width] = joined.mask
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     return _cropped(whole.mask & (cv2.dilate(mask, disc) > 0), whole)
 
@@ -149,12 +154,9 @@ def render(pieces: Sequence[Piece], ink: Bytes) -> npt.NDArray[np.uint8]:
     Returns:
         uint8 `(28, 28)`.
     """
-    left, top = min(piece.left for piece in pieces) - 1, min(piece.top for piece in pieces) - 1
-    right, bottom = max(piece.right for piece in pieces) + 1, max(piece.bottom for piece in pieces) + 1
-    mask = np.zeros((bottom - top, right - left), np.uint8)
-    for piece in pieces:
-        place = mask[piece.top - top : piece.bottom - top, piece.left - left : piece.right - left]
-        place |= piece.mask
+    whole = union(pieces)
+    left, top, right, bottom = whole.left - 1, whole.top - 1, whole.right + 1, whole.bottom + 1
+    mask = np.pad(whole.mask.astype(np.uint8), 1)
     fringe = cv2.dilate(mask, np.ones((3, 3), np.uint8))
     padded = np.zeros(mask.shape, np.float32)
     y, x = max(top, 0), max(left, 0)

@@ -1,6 +1,7 @@
 """From an ink map to pieces of ink: what is stroke, what is noise, and how tall the digits are."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -66,6 +67,19 @@ class Piece:
     def area(self) -> int:
         """Pixels with ink."""
         return int(self.mask.sum())
+
+
+def union(pieces: Sequence[Piece]) -> Piece:
+    """Return one piece with the ink of several, one at least, as dark as the darkest."""
+    if len(pieces) == 1:
+        return pieces[0]
+    left, top = min(piece.left for piece in pieces), min(piece.top for piece in pieces)
+    right, bottom = max(piece.right for piece in pieces), max(piece.bottom for piece in pieces)
+    mask = np.zeros((bottom - top, right - left), np.bool_)
+    for piece in pieces:
+        y, x = piece.top - top, piece.left - left
+        mask[y : y + piece.height, x : x + piece.width] |= piece.mask
+    return Piece(left, top, mask, max(piece.darkness for piece in pieces))
 
 
 def ink_mask(ink: InkMap, reach: int) -> Bytes:

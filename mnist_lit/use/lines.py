@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.use.ink import SMALLEST, TALLEST, Piece
+from mnist_lit.use.ink import SMALLEST, TALLEST, Piece, union
 
 _WIDEST = 9.0  # of the usual digit height: what is wider is no writing
 _STRAY = 0.62  # of a digit's height: how far above or below a line its digits may stand
@@ -108,20 +108,7 @@ def _mended(pieces: Sequence[Piece], height: float) -> dict[Piece, tuple[Piece, 
             for number in joined:
                 home[number] = joined
     wholes = {id(group): [pieces[number] for number in group] for group in home}
-    return {_union(parts): tuple(parts) for parts in wholes.values()}
-
-
-def _union(pieces: Sequence[Piece]) -> Piece:
-    """One piece with the ink of several, as dark as the darkest."""
-    if len(pieces) == 1:
-        return pieces[0]
-    left, top = min(piece.left for piece in pieces), min(piece.top for piece in pieces)
-    right, bottom = max(piece.right for piece in pieces), max(piece.bottom for piece in pieces)
-    mask = np.zeros((bottom - top, right - left), np.bool_)
-    for piece in pieces:
-        y, x = piece.top - top, piece.left - left
-        mask[y : y + piece.height, x : x + piece.width] |= piece.mask
-    return Piece(left, top, mask, max(piece.darkness for piece in pieces))
+    return {union(parts): tuple(parts) for parts in wholes.values()}
 
 
 def _level(line: TextLine, slope: float) -> float:

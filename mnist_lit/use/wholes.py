@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.use.arrays import Bytes, Floats
-from mnist_lit.use.ink import Piece
+from mnist_lit.use.ink import Piece, union
 
 ROWS, COLUMNS = 32, 40  # of a view, pixels
 HEIGHT = 20.0  # of the line's digits in a view, pixels
@@ -35,15 +35,13 @@ def view(pieces: Sequence[Piece], ink: Bytes, height: float, darkness: float) ->
     Returns:
         uint8 `(2, 32, 40)`: the group's ink, and all other ink; the middle of the group's box is in the middle.
     """
-    left, top = min(piece.left for piece in pieces), min(piece.top for piece in pieces)
-    right, bottom = max(piece.right for piece in pieces), max(piece.bottom for piece in pieces)
+    whole = union(pieces)
     tall, wide = max(2, round(ROWS * height / HEIGHT)), max(2, round(COLUMNS * height / HEIGHT))
-    y, x = (top + bottom - tall) // 2, (left + right - wide) // 2
+    y, x = (whole.top + whole.bottom - tall) // 2, (whole.left + whole.right - wide) // 2
     field = np.zeros((tall, wide), np.uint8)
     _overlay(field, ink, -x, -y)
     mask = np.zeros((tall, wide), np.uint8)
-    for piece in pieces:
-        _overlay(mask, piece.mask.astype(np.uint8), piece.left - x, piece.top - y)
+    _overlay(mask, whole.mask.astype(np.uint8), whole.left - x, whole.top - y)
     own = field * np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)  # with the soft edge of its strokes
     both = np.stack([own, field - own], axis=2)
     small = cv2.resize(both, (COLUMNS, ROWS), interpolation=cv2.INTER_AREA).astype(np.float32)

@@ -64,3 +64,15 @@ def turned(image, degrees):
     height, width = image.shape[:2]
     matrix = cv2.getRotationMatrix2D((width / 2, height / 2), -degrees, 1.0)
     return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+
+
+def grass(blades, side):
+    """Uint8 `(side, side)`: short dark strokes on light ground, `blades` by `blades`, none of which touch."""
+    image = np.full((side, side), 230, np.uint8)
+    cell = side / blades
+    middles = (np.indices((blades, blades)).reshape(2, -1).T + 0.5) * cell
+    angles = np.random.default_rng(0).uniform(0, np.pi, len(middles))
+    half = cell / 3 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    for start, end in zip(np.rint(middles - half).astype(int), np.rint(middles + half).astype(int), strict=True):
+        cv2.line(image, start.tolist(), end.tolist(), 40, 2, cv2.LINE_AA)
+    return image

@@ -17,6 +17,7 @@ from PIL import Image
 import mnist_lit.use.page as command
 from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.errors import Failure, UsageError
+from mnist_lit.use.ink import TooMuchInk
 from mnist_lit.use.page.server import create_app
 from mnist_lit.use.recognizer import load_recognizer
 
@@ -39,6 +40,19 @@ def test_a_drawing_is_answered_with_all_that_the_page_shows(client):
     np.testing.assert_array_equal(np.reshape(answer["stages"][0]["pixels"], (28, 28)), digit)
     np.testing.assert_array_equal(np.reshape(answer["stages"][1]["pixels"], (28, 28)), 255 - digit)
     np.testing.assert_array_equal(np.reshape(answer["attention"], (28, 28)), digit)
+
+
+def test_a_photo_with_too_much_ink_is_refused_and_the_next_is_read(client, reader):
+    read_page = reader.read_page
+
+    def refuse(image, recognizer):
+        raise TooMuchInk("3,600 pieces of ink")
+
+    reader.read_page = refuse
+    answer = client.post("/api/read", content=DRAWING, headers=PNG)
+    assert (answer.status_code, answer.json()) == (400, {"error": "photo: 3,600 pieces of ink", "code": "full"})
+    reader.read_page = read_page
+    assert client.post("/api/read", content=DRAWING, headers=PNG).status_code == 200
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

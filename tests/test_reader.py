@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 import pytest
-from reader_pages import BLUE, GREEN, PENCIL, RED, Sheet, shapes, turned
+from reader_pages import BLUE, GREEN, PENCIL, RED, Sheet, grass, shapes, turned
 
 from mnist_lit.data.digit_image import place_digit
 from mnist_lit.study.page_ink import stroke
 from mnist_lit.study.page_scores import same_place
-from mnist_lit.use.reader import CONFIDENCE_THRESHOLD, read_page
+from mnist_lit.use.ink import TooMuchInk
+from mnist_lit.use.reader import CONFIDENCE_THRESHOLD, MOST_PIECES, read_page
 from mnist_lit.use.recognizer import load_recognizer
 
 NUMBERS = ("4071", "283", "9650")
@@ -207,6 +208,13 @@ def test_an_empty_page_gives_an_empty_answer(read, paper):
 
 def test_ruled_paper_without_writing_gives_an_empty_answer(read):
     assert read(Sheet().rule(34, down=True).photo()).text == ""
+
+
+def test_a_picture_with_more_ink_than_a_page_of_numbers_is_refused(read):
+    blades = 56
+    assert blades**2 > MOST_PIECES
+    with pytest.raises(TooMuchInk, match=rf"^{blades**2:,} pieces of ink: more than the {MOST_PIECES:,} that are read"):
+        read(grass(blades, 1120))
 
 
 class Unsure:

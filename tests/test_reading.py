@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from reader_pages import Sheet
+from reader_pages import Sheet, grass
 
 from mnist_lit.errors import UsageError
 from mnist_lit.use.annotation import annotate
@@ -135,6 +135,17 @@ def test_a_file_that_fails_leaves_the_others_read(tmp_path, capsys):
     assert "empty file" in rows[0]["error"]
     assert "".join(row["digit"] for row in rows[1:]) == TRUTH.replace(" ", "").replace("\n", "")
     assert said.err.count("\n") == 1
+
+
+def test_a_picture_of_grass_is_one_line_and_the_others_are_read(tmp_path, capsys):
+    path = tmp_path / "grass.png"
+    Image.fromarray(grass(60, 1200)).save(path)
+    assert run([str(path), str(PAGE), "--format", "json"]) == 1
+    said = capsys.readouterr()
+    first, second = json.loads(said.out)
+    assert said.err == f"read: {path}: {first['error'].removeprefix(f'{path}: ')}\n"
+    assert "3,600 pieces of ink" in first["error"]
+    assert (second["error"], second["text"]) == ("", TRUTH)
 
 
 def test_a_page_without_ink_prints_nothing(tmp_path, capsys):

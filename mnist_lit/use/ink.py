@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.data.percentiles import percentile
+from mnist_lit.errors import Failure
 from mnist_lit.use.arrays import Bytes, Floats
 from mnist_lit.use.paper import InkMap
 from mnist_lit.use.strokes import THINNEST_ONE
@@ -25,6 +26,10 @@ _AS_DARK = 0.6  # of large writing's darkness: small writing, no noise
 _BLOT = 0.4  # of its longer side: what is as wide is no stroke
 _ROW = 3  # pieces in a row that are small writing
 _NOISES = 5.0  # standard deviations of paper
+
+
+class TooMuchInk(Failure):
+    """A picture with more pieces of ink than any page of numbers has: grass, gravel, cloth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +143,12 @@ def find_pieces(ink: InkMap, mask: Bytes, min_height: int) -> list[Piece]:
 
 def _without_rings(pieces: list[Piece]) -> list[Piece]:
     """Take away what is drawn around others, such as a circle around a number."""
-    boxes = np.array([(one.left, one.top, one.right, one.bottom, one.height) for one in pieces]).reshape(-1, 5)
+    boxes = np.array([(one.left, one.top, one.right, one.bottom) for one in pieces]).reshape(-1, 4)
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
     kept = []
     for piece in pieces:
-        within = (boxes[:, :2] > (piece.left, piece.top)).all(axis=1)
-        within &= (boxes[:, 2:4] < (piece.right, piece.bottom)).all(axis=1) & (boxes[:, 4] > _INNER * piece.height)
+        within = (left > piece.left) & (top > piece.top) & (right < piece.right) & (bottom < piece.bottom)
+        within &= bottom - top > _INNER * piece.height
         if not any(_encloses(piece, pieces[place]) for place in np.flatnonzero(within)):
             kept.append(piece)
     return kept

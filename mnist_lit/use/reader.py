@@ -15,7 +15,7 @@ from mnist_lit.data.digit_image import digit_from_image
 from mnist_lit.use.annotation import annotate
 from mnist_lit.use.arrays import Bytes, Matrix, resized
 from mnist_lit.use.closeup import find_closeup
-from mnist_lit.use.ink import Piece, digit_height, find_pieces, ink_mask
+from mnist_lit.use.ink import Piece, TooMuchInk, digit_height, find_pieces, ink_mask
 from mnist_lit.use.lines import TextLine, find_lines
 from mnist_lit.use.paper import InkMap, Polarity, find_polarity, map_ink
 from mnist_lit.use.recognizer import Recognizer
@@ -35,6 +35,7 @@ _LARGEST_GAP, _SMALLEST_SPACE = 0.7, 0.4  # of a digit's height: within a number
 _SPACE = 4.0  # times the usual gap of a line is a space between two numbers, within those limits
 _FEWEST_GAPS = 3  # from which on there is a usual one
 FIELD = 28
+MOST_PIECES = 3_000  # of ink on a page; a sheet full of digits has some 2,000, and each takes about 10 ms
 
 
 def read_page(image: Bytes, recognizer: Recognizer) -> Page:
@@ -48,6 +49,7 @@ def read_page(image: Bytes, recognizer: Recognizer) -> Page:
         The page; without lines where there is no ink.
 
     Raises:
+        TooMuchInk: there are more than `MOST_PIECES` pieces of ink.
         ValueError: `image` is of another shape or dtype, or empty.
     """
     if image.dtype != np.uint8 or image.size == 0 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
@@ -71,6 +73,9 @@ def find_ink_lines(image: Bytes) -> tuple[Polarity, InkMap, list[TextLine]]:
 
     Returns:
         Whether ink is dark or light, the ink map, and its lines; none where there is no ink.
+
+    Raises:
+        TooMuchInk: there are more than `MOST_PIECES` pieces of it.
     """
     overview = _overview(image)
     darkest = _darkest(overview)
@@ -86,6 +91,10 @@ def find_ink_lines(image: Bytes) -> tuple[Polarity, InkMap, list[TextLine]]:
     if polarity == "dark on light":
         sheet = paper
     ink, tall, pieces = _look(image, overview, polarity, sheet)
+    if len(pieces) > MOST_PIECES:
+        raise TooMuchInk(
+            f"{len(pieces):,} pieces of ink: more than the {MOST_PIECES:,} that are read (crop it to the numbers)"
+        )
     if to_image is not None:
         ink = replace(ink, to_image=_one_after_another(ink.to_image, to_image))
     return polarity, ink, find_lines(pieces, tall, ink.ink.shape) if pieces else []

@@ -11,12 +11,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_lit.arguments import ArgumentParser
 from mnist_lit.data.atomic import write_atomically
 from mnist_lit.data.image_files import RgbImage, display_name, find_images, read_rgb
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.use.transcript import Page
+
+if TYPE_CHECKING:
+    from mnist_lit.use.recognizer import Recognizer
 
 COLUMNS = (
     "file",
@@ -118,6 +122,16 @@ def _write_annotated(path: Path, image: RgbImage, page: Page) -> None:
     _write(path, picture.getvalue())
 
 
+def _read(path: Path, image: RgbImage, recognizer: "Recognizer") -> Page:
+    from mnist_lit.use.ink import TooMuchInk
+    from mnist_lit.use.reader import read_page
+
+    try:
+        return read_page(image.pixels, recognizer)
+    except TooMuchInk as error:
+        raise Failure(f"{display_name(path)}: {error}") from None
+
+
 def run(args: Sequence[str]) -> int:
     """Run the command; 1 where a file failed."""
     parser = ArgumentParser("read", "Read handwritten digits from photos or scans.")
@@ -135,7 +149,6 @@ def run(args: Sequence[str]) -> int:
     if options.annotate is not None and options.annotate.suffix.lower() != ".png":
         raise UsageError(f"--annotate: {display_name(options.annotate)}: not a .png (it is written as PNG)")
 
-    from mnist_lit.use.reader import read_page
     from mnist_lit.use.recognizer import load_recognizer
 
     recognizer = load_recognizer(options.model)
@@ -143,11 +156,11 @@ def run(args: Sequence[str]) -> int:
     for path in paths:
         try:
             image = read_rgb(path, wanted_pixels=_WANTED_PIXELS)
+            page = _read(path, image, recognizer)
         except Failure as error:
             print(f"read: {error}", file=sys.stderr)  # noqa: T201
             readings.append(Reading(path, None, error=str(error)))
             continue
-        page = read_page(image.pixels, recognizer)
         if options.annotate is not None:
             _write_annotated(options.annotate, image, page)
         readings.append(Reading(path, page.scaled(image.reduction), image.notes))

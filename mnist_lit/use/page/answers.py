@@ -88,6 +88,7 @@ def answer_photo(recognizer: Recognizer, data: bytes) -> dict[str, Any]:
 
     Raises:
         Failure: the data is no image that can be read whole.
+        TooMuchInk: there is more on it than is read, see `mnist_lit.use.reader.read_page`.
     """
     from mnist_lit.use.reader import read_page
 

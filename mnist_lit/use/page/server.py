@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from mnist_lit.data.image_formats import SUPPORTED, format_of
 from mnist_lit.errors import Failure
+from mnist_lit.use.ink import TooMuchInk
 from mnist_lit.use.page.answers import answer_drawing, answer_photo, warm_up
 from mnist_lit.use.page.guard import Guard, Hosts, allowed_hosts, error_response
 from mnist_lit.use.recognizer import Recognizer
@@ -190,6 +191,8 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _bad_image(request: Request, error: Exception) -> Response:
+    if isinstance(error, TooMuchInk):
+        return error_response(400, f"photo: {error}", "full")
     return error_response(400, str(error), "image")
 
 

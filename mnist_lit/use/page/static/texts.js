@@ -56,6 +56,7 @@ const english = {
     network: "No answer: the program that serves this page has stopped.",
     large: "This file is larger than 10 MiB; make it smaller.",
     type: "This is not a picture that can be read; use PNG, JPEG, BMP, GIF, TIFF or WebP.",
+    full: "There is too much in this picture to be a page of numbers; crop it to the numbers.",
     other: "The request was not accepted.",
   },
 };
@@ -134,6 +135,7 @@ const chinese = {
     network: "没有回应：提供此页面的程序已停止。",
     large: "文件超过 10 MiB，请缩小后再试。",
     type: "无法读取这种文件；请使用 PNG、JPEG、BMP、GIF、TIFF 或 WebP 图片。",
+    full: "图中内容太多，不像一页数字；请裁剪到只剩数字的部分。",
     image: "无法读取这张图片：文件损坏、不完整、尺寸不合适，或格式不受支持。",
     busy: "服务器正忙，请稍后再试。",
     slow: "图片没有及时送达，请再试一次。",

@@ -1,6 +1,7 @@
 """What all tests share: one thread of computation for each of several test processes, so that they do not queue up.
 
-And what the tests of the page share: its server, in the process or in one of its own, and a browser.
+What tests of several files share, too: a small training; the server of the page, in the process or in one of its own,
+and a browser.
 """
 
 import os
@@ -66,3 +67,23 @@ def photo(tmp_path_factory):
     from browser import write_photo
 
     return write_photo(tmp_path_factory.mktemp("photo") / "numbers.jpg")
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory):
+    """A folder with a small cut of MNIST."""
+    from small_data import write_small_set
+
+    return write_small_set(tmp_path_factory.mktemp("small"))
+
+
+@pytest.fixture(scope="session")
+def run(data, tmp_path_factory):
+    """The run folder of one finished fit, shared by the tests that only look at it."""
+    from small_runs import small_fit
+
+    from mnist_lit.cli import main
+
+    logs = tmp_path_factory.mktemp("logs")
+    assert main(small_fit(data, logs, "--data.augment.degrees", "10")) == 0
+    return logs / "default" / "version_0"

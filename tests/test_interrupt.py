@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_data import write_small_set
-from test_training import equal, small_fit, weights
+from small_runs import equal, small_fit, weights
 
 from mnist_lit.cli import main
 from mnist_lit.model.checkpoint import load_checkpoint

@@ -7,7 +7,7 @@ network is scored; the preprocessing contract is kept.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from jsonargparse.typing import NonNegativeInt, register_type
@@ -114,6 +114,12 @@ class ConfiguredCLI(LightningCLI):
             "--seed_everything", type=NonNegativeInt, default=0, help="Seed of weights, sample order and augmentation."
         )
         parser.add_argument("--experiment", type=str, default="default", help="Folder of the run under log_dir.")
+        parser.add_argument(
+            "--keep",
+            type=Literal["best", "last"],
+            default="best",
+            help="Which epoch counts: the one best on the validation images, or the last.",
+        )
         parser.add_argument("--log_dir", type=Path, default=Path("lightning_logs"), help="Where run folders are.")
         parser.add_argument(
             "--override_contract",
@@ -240,7 +246,8 @@ class ConfiguredCLI(LightningCLI):
             )
             if config.model.ema_decay > 0:
                 callbacks.append(AveragedWeights(config.model.ema_decay))
-            callbacks += [self.run_folder, self.stop, *checkpoints(config.data.val_size)]
+            by_validation = config.keep == "best" and config.data.val_size > 0
+            callbacks += [self.run_folder, self.stop, *checkpoints(by_validation=by_validation)]
         given = self._get(self.config_init, "trainer")
         plugins = [*(given.get("plugins") or []), AtomicCheckpointIO()]
         own = [*(given.get("callbacks") or []), *callbacks, *self.callbacks]

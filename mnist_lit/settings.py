@@ -53,7 +53,7 @@ def remembered_config(entry: dict[str, Any]) -> dict[str, Any]:
     config = entry.get("config")
     if not isinstance(config, dict):
         return {}
-    kept = {key: config[key] for key in ("seed_everything", "experiment", "model", "data") if key in config}
+    kept = {key: config[key] for key in ("seed_everything", "experiment", "keep", "model", "data") if key in config}
     trainer = config.get("trainer")
     if isinstance(trainer, dict):
         plain = {key: trainer[key] for key in _PLAIN_TRAINER_KEYS if key in trainer}

@@ -274,6 +274,16 @@ def test_without_validation_images_the_last_epoch_counts(data, tmp_path):
     assert json.loads((checkpoints.parent / "results.json").read_text())["data"]["train_size"] == 640
 
 
+def test_the_last_epoch_counts_if_asked_for(data, tmp_path, capsys):
+    assert main(small_fit(data, tmp_path, "--keep", "last", "--model.lr", "0.02")) == 0
+    run = tmp_path / "default" / "version_0"
+    assert equal(weights(run / "checkpoints" / "best.ckpt"), weights(run / "checkpoints" / "last.ckpt"))
+    reached = [float(row["val/acc"]) for row in metrics_rows(run) if row["val/acc"]]
+    assert json.loads((run / "results.json").read_text())["best_val_acc"] == pytest.approx(reached[-1], abs=1e-6)
+    assert f"val        accuracy {100 * reached[-1]:.2f} % (last epoch)" in capsys.readouterr().out
+    assert load_checkpoint(run / "checkpoints" / "last.ckpt")[KEY]["config"]["keep"] == "last"
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(data, tmp_path, capsys):
     assert main(small_fit(data, tmp_path, "--model.optimizer", "sgd", "--model.lr", "1e30")) == 1
     line = capsys.readouterr().err.strip().splitlines()[-1]

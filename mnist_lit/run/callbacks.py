@@ -93,14 +93,16 @@ class _EpochCheckpoint(ModelCheckpoint):
     on_train_batch_end = None  # type: ignore[assignment]  # the trainer passes over what cannot be called
 
 
-def checkpoints(val_size: int) -> list[ModelCheckpoint]:
+def checkpoints(*, by_validation: bool) -> list[ModelCheckpoint]:
     """Return the callbacks that keep `best.ckpt` and `last.ckpt`, written at the end of an epoch.
 
-    Best is best on validation; without validation images the last epoch counts, and both files are of it.
+    Args:
+        by_validation: whether the best epoch is that with the best validation accuracy; else the last epoch counts,
+            and both files are of it.
     """
     best = _EpochCheckpoint(
         filename=BEST,
-        monitor="val/acc" if val_size else None,
+        monitor="val/acc" if by_validation else None,
         mode="max",
         enable_version_counter=False,
         save_on_train_epoch_end=True,

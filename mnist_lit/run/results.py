@@ -91,7 +91,8 @@ def finish_fit(
     best = folder / "checkpoints" / f"{BEST}.ckpt"
     loggers = trainer.loggers
     epochs, steps = trainer.current_epoch, trainer.global_step
-    score = next(c.best_model_score for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
+    chosen = next(c.best_model_score for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
+    score = trainer.callback_metrics.get("val/acc") if chosen is None else chosen  # the last epoch's, if that counts
     results: dict[str, Any] = {
         "schema": SCHEMA,
         "experiment": run_folder.experiment,
@@ -131,7 +132,8 @@ def finish_fit(
         if isinstance(logger, RunTensorBoard):
             _to_tensorboard(logger, run_folder.config, results, figures, steps)
     if results["best_val_acc"] is not None:
-        say(f"{'val':<10} accuracy {100 * results['best_val_acc']:.2f} % (best epoch)")
+        which = run_folder.config.get("keep", BEST)
+        say(f"{'val':<10} accuracy {100 * results['best_val_acc']:.2f} % ({which} epoch)")
     if results["test"]:
         say(score_summary("test", results["test"]))
     say(f"fit took   {seconds:.0f} s, {seconds / max(1, epochs):.1f} s an epoch")

@@ -182,7 +182,7 @@ def stock_steps(network: nn.Module, data: DigitsDataModule, steps: int) -> list[
 def own_callbacks(folder: Path, say: Callable[[str], None]) -> list[Any]:
     """Return the callbacks that `fit` gives its trainer."""
     run_folder = RunFolder(folder, "bench", {}, "{}\n")
-    return [Progress(say), run_folder, StopOnSignal(), *checkpoints(0)]
+    return [Progress(say), run_folder, StopOnSignal(), *checkpoints(by_validation=False)]
 
 
 def own_steps(network: str, data: DigitsDataModule, steps: int, precision: Any) -> list[float]:

@@ -96,7 +96,7 @@ def _origin(checkpoint: Path, entry: dict[str, Any]) -> dict[str, Any]:
     origin: dict[str, Any] = {
         "dataset": data.get("dataset", "mnist"),
         "seed": config.get("seed_everything"),
-        "config": {key: config[key] for key in ("data", "model", "trainer") if key in config},
+        "config": {key: config[key] for key in ("keep", "data", "model", "trainer") if key in config},
         "scores": {},
         "data_sha256": {},
         "git_commit": None,

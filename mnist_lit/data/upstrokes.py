@@ -14,7 +14,7 @@ ONE = 1
 _STREAM = 0x3000  # of `mnist_lit.data.counter_rng`; other consumers stay away from it
 _DRAWS = 6
 _ANGLES = (30.0, 65.0)  # of the upstroke below the horizontal, degrees, were the one upright; a 7's bar is level
-_LENGTHS = (0.2, 0.6)  # of the upstroke, in heights of the one
+_LENGTHS = (0.2, 0.7)  # of the upstroke, in heights of the one
 _FOOT, _SIDES = 0.25, (0.1, 0.32)  # share of the ones with a foot, and how far that reaches on each side, in heights
 _WIDTHS = (1.5, 6.0)  # of a stroke, pixels
 

@@ -82,7 +82,7 @@ def test_the_look_for_a_driver_is_skipped_where_there_is_none():
 
 
 def test_of_our_callbacks_two_are_called_after_a_step_and_none_before_it():
-    callbacks = [Progress(print), StopOnSignal(), *checkpoints(10)]
+    callbacks = [Progress(print), StopOnSignal(), *checkpoints(by_validation=True)]
     lighten(Trainer(accelerator="cpu", logger=False, callbacks=callbacks), Module())
     for name in _STEP_HOOKS:
         used = [type(one) for one in callbacks if callable(getattr(one, name))]
@@ -90,7 +90,7 @@ def test_of_our_callbacks_two_are_called_after_a_step_and_none_before_it():
 
 
 def test_our_checkpoints_have_no_step_interval_that_would_need_the_hook():
-    for one in checkpoints(10):
+    for one in checkpoints(by_validation=True):
         assert isinstance(one, ModelCheckpoint)
         assert one._every_n_train_steps == 0
         assert one._train_time_interval is None

@@ -145,11 +145,10 @@ class SmallVGG(nn.Module):
 
 
 class StridedCNN(nn.Module):
-    """Four convolutions that step over pixels in place of pooling: for one image at a time, quickly.
+    """Four convolutions, two of which step over pixels in place of pooling: for one image at a time, quickly.
 
     161,898 parameters, 2.0 million multiplications an image; each convolution with its batch normalisation and
-    rectifier is one operation once it is exported. Maps shrink by the convolutions themselves, and only the second one
-    is padded: what lies about the edges is paper.
+    rectifier is one operation once it is exported. Only the second is padded: what lies about the edges is paper.
 
     Source: Springenberg et al. 2014, arXiv 1412.6806 (strides in place of pooling), Ioffe and Szegedy 2015.
     """

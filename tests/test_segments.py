@@ -70,6 +70,14 @@ def test_a_loose_bar_belongs_to_its_five(recognize):
     assert answers(ink, [TextLine(tuple(pieces), 44.0, 220.0)], recognize) == [[5]]
 
 
+@pytest.mark.parametrize("width", [44, 52, 60])
+def test_a_digit_written_flat_is_not_left_out(recognize, width):
+    ink, _ = written([3, 4])
+    usual = (225 * stroke(shapes()[0], 44, 0.55)).astype(np.uint8)
+    ink[34:54, 150 : 150 + width] = cv2.resize(usual, (width, 20), interpolation=cv2.INTER_AREA)
+    assert answers(ink, [TextLine(tuple(pieces_of(ink)), 44.0, 220.0)], recognize) == [[3, 4, 0]]
+
+
 def test_a_speck_is_left_out(recognize):
     ink, lines = written([4, 7])
     speck = Piece(150, 40, np.ones((4, 4), bool), 150.0)

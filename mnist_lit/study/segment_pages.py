@@ -1,7 +1,7 @@
 """Generated pages as examples of grouping: what the reader sees of each line, and which of its groups are digits.
 
-`mnist_lit.study.fit_segments` learns from them. A page is read up to the decision, with a lower bar than usual for
-groups to be looked at, and its groups are compared with the truth by their boxes.
+`mnist_lit.study.fit_segments` learns from them. A page is read up to the decision, and its groups are compared with
+the truth by their boxes.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ from mnist_lit.use.recognizer import Recognizer
 from mnist_lit.use.segment_model import SegmentWeights
 from mnist_lit.use.segments import Observed, observe
 
-LEAST = -12.0  # groups less plausible than this are no examples; the reader's own bar is higher
 _CLOSE, _SLACK = 0.6, 0.1  # intersection over union of a group that is a digit, and how far below the best it may be
 _READ_CLOSE, _READ_SLACK = 0.5, 0.25  # the same where it is read right
 _READ = 0.4  # probability from which it is
@@ -75,7 +74,7 @@ def examples_of(
     """
     page = make_page(grade, seed, digits.images, digits.labels)
     _, ink, lines = find_ink_lines(page.image)
-    seen = observe(lines, ink.ink, recognizer.probabilities, weights, LEAST)
+    seen = observe(lines, ink.ink, recognizer.probabilities, weights)
     if not seen.groups or not page.digits:
         return []
     size = (page.look.width, page.look.height)

@@ -21,7 +21,7 @@ from mnist_lit.use.segment_model import MEASURES, SegmentWeights, load_segment_w
 from mnist_lit.use.wholes import COLUMNS, ROWS, view
 
 _BEYOND = (0.6, 1.1)  # stroke widths: how far ink beyond a cut may be a group's as well
-_LEAST = -7.0  # groups that are less plausible by their shape alone are not even recognized
+_LEAST = -12.0  # groups that are less plausible by their shape alone are not even recognized
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,6 @@ def observe(
     ink: Bytes,
     recognize: Callable[[npt.NDArray[np.uint8]], Floats],
     weights: SegmentWeights,
-    least: float = _LEAST,
 ) -> Observed:
     """Find every group worth a look, and look at it.
 
@@ -118,10 +117,9 @@ def observe(
         ink: uint8 `(H, W)`, the ink map.
         recognize: uint8 `(N, 28, 28)` to float32 `(N, 10)`.
         weights: say which groups are worth a look.
-        least: what a group must score by its shape alone.
     """
     parts = tuple(tuple(parts_of(line, ink)) for line in lines)
-    groups, renderings = _candidates(lines, parts, ink, weights, least)
+    groups, renderings = _candidates(lines, parts, ink, weights)
     if not groups:
         none = np.zeros((0, ROWS, COLUMNS), np.uint8)
         return Observed(parts, (), none[:, :28, :28], np.zeros((0, 10), np.float32), none.reshape(0, 2, ROWS, COLUMNS))
@@ -136,7 +134,7 @@ def observe(
 
 
 def _candidates(
-    lines: Sequence[TextLine], parts: Sequence[Sequence[Part]], ink: Bytes, weights: SegmentWeights, least: float
+    lines: Sequence[TextLine], parts: Sequence[Sequence[Part]], ink: Bytes, weights: SegmentWeights
 ) -> tuple[list[Group], list[npt.NDArray[np.uint8]]]:
     """Every group worth a look, and its renderings `(V, 28, 28)`: as cut, then with ink from beyond the cuts."""
     groups, renderings = [], []
@@ -145,7 +143,7 @@ def _candidates(
         for group in groups_of(index, parts[index], line):
             image = render(group.pieces, ink)
             shape = weights.shape_scores(group.aspect, stroke_length(image))
-            if float(group.measures @ weights.measures) + float(shape.max()) > least:
+            if float(group.measures @ weights.measures) + float(shape.max()) > _LEAST:
                 groups.append(group)
                 wider = _widened(parts[index][group.first : group.last + 1], line, widths)
                 renderings.append(np.stack([image, *(render(pieces, ink) for pieces in wider)]))

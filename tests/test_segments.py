@@ -94,7 +94,7 @@ def test_nothing_gives_nothing():
     assert segment([], np.zeros((9, 9), np.uint8), lambda images: pytest.fail("asked")) == []
 
 
-def test_everything_is_recognized_at_once(recognize):
+def test_groups_are_recognized_at_once_and_digits_once_more(recognize):
     calls = []
 
     def count(images):
@@ -103,9 +103,19 @@ def test_everything_is_recognized_at_once(recognize):
 
     ink, lines = written([2, 3], touching=True)
     segment(lines, ink, count)
-    assert len(calls) == 1
-    assert calls[0][0] > 3
-    assert calls[0][1:] == (28, 28)
+    groups, taken = calls
+    assert groups[0] > 3
+    assert taken[0] == 9 * 2  # both digits, in nine places
+    assert groups[1:] == taken[1:] == (28, 28)
+
+
+def test_an_answer_is_the_mean_over_places_a_pixel_apart(recognize):
+    ink, lines = written([4])
+    (one,) = segment(lines, ink, recognize)[0]
+    places = [np.roll(one.image, (down, right), axis=(0, 1)) for down in (-1, 0, 1) for right in (-1, 0, 1)]
+    mean = recognize(np.stack(places)).mean(axis=0)
+    np.testing.assert_allclose(one.probabilities, mean, atol=1e-6)
+    assert np.abs(mean - recognize(one.image[None])[0]).max() > 1e-4
 
 
 @pytest.mark.parametrize("digits", [*itertools.product(range(2, 10), [3, 5, 8])])

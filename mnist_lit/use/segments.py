@@ -1,9 +1,10 @@
 """Which ink is one digit: lines of pieces in, digits out, by what the recognizer makes of every possible grouping.
 
 Pieces that may be several digits are cut where little ink is crossed; then neighbouring parts are grouped in every
-plausible way, all groups are recognized in one batch, and each line takes the grouping with the best score. What a
-group scores is a weighted sum of what speaks for and against it; the weights (`segment_model`) make the true grouping
-of generated lines most likely among all groupings (a semi-Markov conditional random field, Sarawagi and Cohen 2004).
+plausible way, all groups are recognized in one batch, and each line takes the grouping with the best score. What it
+took is recognized once more, moved about a little. What a group scores is a weighted sum of what speaks for and against
+it; the weights (`segment_model`) make the true grouping of generated lines most likely among all groupings (a
+semi-Markov conditional random field, Sarawagi and Cohen 2004).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class Segment:
     Attributes:
         pieces: the ink.
         image: uint8 `(28, 28)`, as MNIST has it.
-        probabilities: float32 `(10,)`.
+        probabilities: float32 `(10,)`, the mean over nine places a pixel apart.
     """
 
     pieces: tuple[Piece, ...]
@@ -96,9 +97,23 @@ def segment(
         of_line = [number for number, group in enumerate(seen.groups) if group.line == index]
         skips = [float(skip_measures(part, line) @ weights.skip) for part in seen.parts[index]]
         path = best_path([seen.groups[number] for number in of_line], [float(scores[n]) for n in of_line], skips)
-        taken = [of_line[place] for place in path]
-        found.append([Segment(seen.groups[n].pieces, seen.images[n], seen.probabilities[n]) for n in taken])
-    return found
+        found.append([of_line[place] for place in path])
+    answers = iter(_steadied(seen.images[[n for taken in found for n in taken]], recognize))
+    return [[Segment(seen.groups[n].pieces, seen.images[n], next(answers)) for n in taken] for taken in found]
+
+
+def _steadied(images: npt.NDArray[np.uint8], recognize: Callable[[npt.NDArray[np.uint8]], Floats]) -> Floats:
+    """What is made of digits `(N, 28, 28)` where they are and a pixel to every side: the mean, `(N, 10)`.
+
+    An answer that hangs on a pixel is none to be sure of.
+    """
+    size = len(images)
+    if size == 0:
+        return np.zeros((0, 10), np.float32)
+    room = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+    height, width = images.shape[1:]
+    places = [room[:, top : top + height, left : left + width] for top in range(3) for left in range(3)]
+    return np.asarray(recognize(np.concatenate(places)).reshape(len(places), size, -1).mean(axis=0), np.float32)
 
 
 def observe(

@@ -14,7 +14,6 @@ from mnist_lit.data.augment import Augmentation, random_warp
 from mnist_lit.data.datamodule import DigitsDataModule
 from mnist_lit.data.filters import FilterChain, Invert, RandomGaussian
 from mnist_lit.data.idx import BUNDLED, read_set
-from mnist_lit.data.pens import with_pens
 from mnist_lit.data.training_corruptions import TrainingCorruptions
 
 
@@ -107,17 +106,6 @@ def test_training_batches_are_augmented_by_seed_epoch_and_index(folder):
     assert not torch.equal(wanted, batch.images.float())
     assert torch.equal(found.targets, batch.targets)
     assert torch.equal(found.indices, batch.indices)
-
-
-def test_training_batches_are_drawn_with_other_pens(folder):
-    data = small(folder, pens=0.5, seed=5)
-    data.trainer = trainer(training=True, current_epoch=3)
-    batch = first_batch(data)
-    found = data.on_after_batch_transfer(batch, 0)
-    assert torch.equal(found.images, with_pens(batch.images, 0.5, seed=5, epoch=3, indices=batch.indices))
-    assert not torch.equal(found.images, batch.images.float())
-    data.trainer.training = False
-    assert data.on_after_batch_transfer(batch, 0) is batch
 
 
 def test_batches_to_be_scored_are_not_augmented(folder):

@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 _MASK = 0xFFFFFFFF
-_ORDER_STREAM = (
-    0x4000  # of `permutation`; 0 is the geometric augmentation, 0x3000 upstrokes, 0x3800 pens, from 0x5000 corruptions
-)
+_ORDER_STREAM = 0x4000  # of `permutation`; 0 is the geometric augmentation, 0x3000 upstrokes, from 0x5000 corruptions
 
 
 def _mix(x: Tensor) -> Tensor:

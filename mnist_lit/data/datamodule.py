@@ -21,7 +21,6 @@ from mnist_lit.data.corruptions import check_name
 from mnist_lit.data.digit_files import DigitFile, read_digit_files
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import BUNDLED, Images, Part, find_file
-from mnist_lit.data.pens import with_pens
 from mnist_lit.data.preparation import apply_chain, filter_batch, pixel_mean_std, stratified_split
 from mnist_lit.data.sources import DatasetName, class_names, is_downloaded, load_part
 from mnist_lit.data.training_corruptions import TrainingCorruptions
@@ -43,8 +42,6 @@ class DigitsDataModule(LightningDataModule):
             that `corruption` names. The filters then run after it, on every batch anew, as they will in use.
         upstrokes: share of the ones in training that get an upstroke, as much of the world writes them and MNIST has
             hardly any; 0 to 1, for digits without filters.
-        pens: share of the images in training that are drawn again with a thinner or bolder pen; 0 to 1, for images
-            without filters.
         batch_size: training images per step and device.
         eval_batch_size: images per step and device in validation and test.
         val_size: how many training images are kept for validation; 0 trains on all of them, and then nothing can be
@@ -71,7 +68,6 @@ class DigitsDataModule(LightningDataModule):
         augment: Augmentation = Augmentation(),  # noqa: B008 - frozen
         training_corruptions: TrainingCorruptions = TrainingCorruptions(p=0.0),  # noqa: B008 - frozen
         upstrokes: float = 0.0,
-        pens: float = 0.0,
         batch_size: PositiveInt = 64,
         eval_batch_size: PositiveInt = 500,
         val_size: NonNegativeInt = 5_000,
@@ -98,11 +94,6 @@ class DigitsDataModule(LightningDataModule):
         if upstrokes > 0 and (self.filters != FilterChain() or class_names(dataset)[ONE] != str(ONE)):
             raise ValueError(f"data.upstrokes: {upstrokes} is for digits without filters: {dataset}, {self.filters}")
         self.upstrokes = upstrokes
-        if not 0.0 <= pens <= 1.0:
-            raise ValueError(f"data.pens: {pens} is not allowed; 0 to 1 is")
-        if pens > 0 and self.filters != FilterChain():
-            raise ValueError(f"data.pens: {pens} is for images without filters: {self.filters}")
-        self.pens = pens
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.val_size = val_size
@@ -277,15 +268,13 @@ class DigitsDataModule(LightningDataModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Augment and corrupt training batches on the device they have just been moved to."""
         trainer, corrupts = self.trainer, self.training_corruptions.p_of(self.seed) > 0
-        changes = corrupts or max(self.upstrokes, self.pens) > 0 or not self.augment.is_identity
+        changes = corrupts or self.upstrokes > 0 or not self.augment.is_identity
         if not changes or trainer is None or not trainer.training:
             return batch
         images = batch.images
         draw = {"seed": self.seed, "epoch": trainer.current_epoch, "indices": batch.indices}
         if self.upstrokes > 0:
             images = with_upstrokes(images, batch.targets, self.upstrokes, **draw)
-        if self.pens > 0:
-            images = with_pens(images, self.pens, **draw)
         if not self.augment.is_identity:
             images = random_warp(images, self.augment, **draw)
         if corrupts:

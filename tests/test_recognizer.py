@@ -1,5 +1,7 @@
 """Recognisers: run folders, checkpoints and weights, the chain applied once and only once, where the network looked."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -204,14 +206,22 @@ def test_what_is_no_model_gives_one_line(tmp_path, make, kind, reason):
     assert (type(caught.value), "\n" in str(caught.value)) == (kind, False)
 
 
+def test_the_folder_above_run_folders_is_told_from_them(tmp_path):
+    for number in (2, 10):
+        (tmp_path / f"version_{number}" / "checkpoints").mkdir(parents=True)
+        file = _file(tmp_path / f"version_{number}" / "checkpoints" / "best.ckpt")
+        os.utime(file, (number, number))
+    with pytest.raises(UsageError) as caught:
+        load_recognizer(tmp_path)
+    assert str(caught.value).endswith(f"(the newest under it is {tmp_path / 'version_10'})")
+
+
 def _file(path):
     path.write_bytes(b"nothing of use")
     return path
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path):
-    import os
-
     if not hasattr(os, "mkfifo"):
         return
     os.mkfifo(tmp_path / "x.ckpt")

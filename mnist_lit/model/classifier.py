@@ -21,7 +21,7 @@ from mnist_lit.model.adaptation import adapt_batchnorm as adapt
 from mnist_lit.model.adaptation import has_batchnorm
 from mnist_lit.model.checkpoint import KEY, Contract, contract_entry
 from mnist_lit.model.metrics import Answers, curve_metrics, mean_loss, score_metrics
-from mnist_lit.model.networks import NetworkName, Normalize, build_network, mean_answer, network_of
+from mnist_lit.model.networks import NetworkName, Normalize, build_network, mean_answer
 
 NUM_CLASSES = 10
 _COUNTED_AT_ONCE = 100  # batches
@@ -31,8 +31,7 @@ class DigitClassifier(LightningModule):
     """Classifies digits; trained with cross-entropy.
 
     Args:
-        network: which network, see `mnist_lit.model.networks`; or several, which the seeds take in turn (seed n the
-            one at n modulo their number), so that a committee has networks of more than one kind.
+        network: which network, see `mnist_lit.model.networks`.
         optimizer: `adamw` (decoupled weight decay, Loshchilov and Hutter 2019) or `sgd` (with Nesterov momentum if
             `momentum` is above 0).
         lr: learning rate; with `one_cycle`, its peak.
@@ -51,12 +50,11 @@ class DigitClassifier(LightningModule):
             the first step). Weights, checkpoints and all other commands stay as they are.
         adapt_batchnorm: in `test`, take the statistics of batch normalisation from the (unlabelled) test images
             instead of the training images: AdaBN, see `mnist_lit.model.adaptation`.
-        seed: whose turn it is among several networks; of nothing else.
     """
 
     def __init__(
         self,
-        network: NetworkName | tuple[NetworkName, ...] = "reference",
+        network: NetworkName = "reference",
         optimizer: Literal["adamw", "sgd"] = "adamw",
         lr: float = 1e-3,
         weight_decay: float = 0.01,
@@ -70,11 +68,9 @@ class DigitClassifier(LightningModule):
         channels_last: bool = True,
         compile: bool = False,  # noqa: A002 - the field's word for it
         adapt_batchnorm: bool = False,
-        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        own = network_of(network, seed)
         _check("lr", lr, lr > 0 and math.isfinite(lr), "a finite number above 0")
         _check("weight_decay", weight_decay, 0 <= weight_decay < math.inf, "a finite number, 0 or above")
         for beta in betas:
@@ -83,7 +79,7 @@ class DigitClassifier(LightningModule):
         _check("warmup", warmup, 0 <= warmup <= 1, "a number from 0 to 1")
         _check("label_smoothing", label_smoothing, 0 <= label_smoothing < 1, "a number from 0 to below 1")
         _check("ema_decay", ema_decay, 0 <= ema_decay < 1, "a number from 0 to below 1")
-        self.network_name = own
+        self.network_name = network
         self.optimizer_name = optimizer
         self.lr = lr
         self.weight_decay = weight_decay
@@ -95,9 +91,11 @@ class DigitClassifier(LightningModule):
         self.standardize = standardize
         self.filters = "none"  # of the data it is trained on; set in `setup`, kept in the contract
         self.normalize = Normalize()
-        self.network = build_network(own)
+        self.network = build_network(network)
         if adapt_batchnorm and not has_batchnorm(self.network):
-            raise ValueError(f"model.adapt_batchnorm: true is not allowed; {own} has no batch normalisation to adapt")
+            raise ValueError(
+                f"model.adapt_batchnorm: true is not allowed; {network} has no batch normalisation to adapt"
+            )
         self.adapt_batchnorm = adapt_batchnorm
         self.compiles = compile
         if channels_last:

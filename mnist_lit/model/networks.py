@@ -3,13 +3,13 @@
 Nothing here knows of training, data or Lightning; a network can be lifted out and used alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-NetworkName = Literal["reference", "compact", "vgg", "strided", "fast", "deep", "kernel5", "wide", "tiny"]
+NetworkName = Literal["reference", "compact", "vgg", "strided", "fast", "deep", "wide", "tiny"]
 NETWORK_NAMES: tuple[str, ...] = get_args(NetworkName)
 # Where the views of `mean_of_views` are moved to: rows and columns.
 _MOVES = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if (y, x) != (0, 0))
@@ -198,8 +198,8 @@ class FastCNN(nn.Module):
 class DeepCNN(nn.Module):
     """Five convolutions, four of them without padding after one pooling, and a full connection: for accuracy.
 
-    396,010 parameters, 13 million multiplications an image. After the first stage, which pools before it normalises,
-    nothing is pooled: maps shrink by the convolutions themselves, and the full connection sees where everything lies.
+    396,010 parameters, 13 million multiplications an image. After the first stage nothing is pooled: maps shrink by
+    the convolutions themselves, and the full connection sees where everything lies.
 
     Args:
         width: how many times as many channels, 1 or more.
@@ -210,8 +210,9 @@ class DeepCNN(nn.Module):
     def __init__(self, width: int = 1) -> None:
         super().__init__()
         a, b, c, d, e = (width * channels for channels in (32, 64, 96, 128, 160))
-        # (N, 1, 28, 28) -> (N, 32, 24, 24), pooled to (N, 32, 12, 12)
-        self.layer1 = nn.Sequential(*_pooled_convolution(1, a, kernel_size=5, padding=0))
+        self.layer1 = nn.Sequential(  # (N, 1, 28, 28) -> (N, 32, 24, 24), pooled to (N, 32, 12, 12)
+            *_convolution(1, a, kernel_size=5, padding=0), nn.MaxPool2d(kernel_size=2)
+        )
         self.layer2 = nn.Sequential(*_convolution(a, b, padding=0))  # -> (N, 64, 10, 10)
         self.layer3 = nn.Sequential(*_convolution(b, c, padding=0))  # -> (N, 96, 8, 8)
         self.layer4 = nn.Sequential(*_convolution(c, d, padding=0))  # -> (N, 128, 6, 6)
@@ -222,28 +223,6 @@ class DeepCNN(nn.Module):
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
         features: Tensor = self.layer3(self.layer2(self.layer1(images)))
         logits: Tensor = self.fc(self.layer5(self.layer4(features)))
-        return logits
-
-
-class LargeKernelCNN(nn.Module):
-    """Three convolutions of 5×5 and a full connection: other mistakes than `DeepCNN`'s, for a committee with it.
-
-    410,954 parameters, 9.7 million multiplications an image.
-
-    Source: An et al. 2020, arXiv 2008.10400 (networks of different kernel sizes, which answer together).
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        # (N, 1, 28, 28) -> (N, 32, 24, 24), pooled to (N, 32, 12, 12)
-        self.layer1 = nn.Sequential(*_pooled_convolution(1, 32, kernel_size=5, padding=0))
-        self.layer2 = nn.Sequential(*_convolution(32, 80, kernel_size=5, padding=0))  # -> (N, 80, 8, 8)
-        self.layer3 = nn.Sequential(*_convolution(80, 160, kernel_size=5, padding=0))  # -> (N, 160, 4, 4)
-        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(160 * 4 * 4, 10))  # -> (N, 2560) -> (N, 10)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
-        logits: Tensor = self.fc(self.layer3(self.layer2(self.layer1(images))))
         return logits
 
 
@@ -342,21 +321,9 @@ _NETWORKS: dict[str, type[nn.Module]] = {
     "strided": StridedCNN,
     "fast": FastCNN,
     "deep": DeepCNN,
-    "kernel5": LargeKernelCNN,
     "wide": WideCNN,
     "tiny": TinyCNN,
 }
-
-
-def network_of(network: str | Sequence[str], seed: int) -> str:
-    """Return the network that a seed trains: the one there is, or the one whose turn it is among several.
-
-    Raises:
-        ValueError: there is none.
-    """
-    if not network:
-        raise ValueError("model.network: an empty list is not allowed; one network or more is")
-    return network if isinstance(network, str) else network[seed % len(network)]
 
 
 def build_network(name: str) -> nn.Module:

@@ -163,12 +163,11 @@ def seeds_table(results: Sequence[dict[str, Any]], language: str = "en") -> str:
     rows: list[Sequence[str]] = [_HEADINGS["seeds"][language], ("---", "--:", "--:", "--:", "--:", "--:", "---")]
     for data in results:
         where, mean, together = data["environments"][0], data["mean"], data["committee"]
-        sizes = data["parameters"] if isinstance(data["parameters"], list) else [data["parameters"]]  # of several kinds
         hardware = where["accelerator"] or f"{where['cores']} × {where['processor']}"
         rows.append(
             (
                 f"`configs/{data['experiment']}.yaml`",
-                " / ".join(f"{size:,}" for size in sizes),
+                f"{data['parameters']:,}",
                 _percent(mean["mean"], mean["sd"], 3),
                 str(mean["n"]),
                 f"{100 * together['test_acc']:.2f} %",

@@ -164,9 +164,7 @@ def run_seeds(
     }
     total = len(folders)
     say(f"seeds      {seeds[0]} to {seeds[-1]}: {total} trainings, {len(done)} done")
-    network = config["model"]["network"]
-    kinds = network if isinstance(network, str) else f"{', '.join(network)} in turn"
-    say(f"network    {kinds}, {config['trainer']['max_epochs']} epochs each")
+    say(f"network    {config['model']['network']}, {config['trainer']['max_epochs']} epochs each")
     say(f"output     {output}")
     layout = "{desc} {percentage:3.0f} %|{bar}| {postfix} [{elapsed}<{remaining}]"
     with tqdm(total=total, initial=len(done), desc="seeds", bar_format=layout, disable=None) as bar:

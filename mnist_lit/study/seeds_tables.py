@@ -28,14 +28,12 @@ def csv_text(runs: Sequence[SeedRun]) -> str:
     """Return one row per seed; accuracies are fractions, intervals are Wilson's."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    scores = ("test_acc", "errors", "n", "low", "high", "best_val_acc")
-    writer.writerow(("seed", "network", *scores, "epochs", "fit_seconds"))
+    writer.writerow(("seed", "test_acc", "errors", "n", "low", "high", "best_val_acc", "epochs", "fit_seconds"))
     for run in runs:
         low, high = wilson(run.n - run.errors, run.n)
         best = run.results["best_val_acc"]
         row = (f"{run.accuracy:.6g}", run.errors, run.n, f"{low:.6f}", f"{high:.6f}")
-        shown = "" if best is None else f"{best:.6g}"
-        writer.writerow((run.seed, run.results["network"], *row, shown, run.results["epochs"], run.seconds))
+        writer.writerow((run.seed, *row, "" if best is None else f"{best:.6g}", run.results["epochs"], run.seconds))
     return text.getvalue()
 
 
@@ -53,7 +51,6 @@ def json_data(runs: Sequence[SeedRun], together: Committee, disputed: bool) -> d
         singles.append(
             {
                 "seed": run.seed,
-                "network": run.results["network"],
                 "test_acc": run.accuracy,
                 "errors": run.errors,
                 "interval": [low, high],
@@ -91,18 +88,13 @@ def _interval(pair: Sequence[float]) -> str:
 
 
 def seed_table(data: dict[str, Any]) -> str:
-    """Return the Markdown table of `json_data`: one row per seed, then the mean, then the committee.
-
-    Which network a seed trained is said where there are several.
-    """
-    mixed = len({one["network"] for one in data["seeds"]}) > 1
+    """Return the Markdown table of `json_data`: one row per seed, then the mean, then the committee."""
     head = ("seed", "test accuracy, %", "wrong", "95 % interval, %", "best validation, %", "training, s")
     rows = [head, ("--:",) * len(head)]
     for one in data["seeds"]:
         best = "" if one["best_val_acc"] is None else f"{100 * one['best_val_acc']:.2f}"
         score = (f"{100 * one['test_acc']:.2f}", str(one["errors"]), _interval(one["interval"]))
-        name = f"{one['seed']} ({one['network']})" if mixed else str(one["seed"])
-        rows.append((name, *score, best, f"{one['fit_seconds']:.1f}"))
+        rows.append((str(one["seed"]), *score, best, f"{one['fit_seconds']:.1f}"))
     mean, seconds, together = data["mean"], data["fit_seconds"], data["committee"]
     spread = "" if mean["sd"] is None else f" ± {100 * mean['sd']:.3f}"
     wrong = data["n"] * (1 - mean["mean"])
@@ -124,12 +116,9 @@ def markdown_text(data: dict[str, Any]) -> str:
     if isinstance(spoilt, list):
         shares = ", ".join(f"{100 * p:g} %" for p in spoilt)
         turns = f" Corrupted are, seed by seed in turn, {shares} of the training images."
-    networks = [data["network"]] if isinstance(data["network"], str) else data["network"]
-    sizes = [data["parameters"]] if isinstance(data["parameters"], int) else data["parameters"]
-    kinds = ", ".join(f"{name} network, {size:,} parameters" for name, size in zip(networks, sizes, strict=True))
     sections = [
         f"# {data['experiment']}: seeds {first} to {last}",
-        f"{kinds}, {data['epochs']} epochs on "
+        f"{data['network']} network, {data['parameters']:,} parameters, {data['epochs']} epochs on "
         f"{data['data']['train_size']:,} images, filters: {data['filters']}. Kept of each training: {kept}. Nothing is "
         f"chosen on the {data['n']:,} test images, and every seed counts.{turns}",
         seed_table(data),
@@ -175,11 +164,7 @@ def write_tables(
     for run in runs:
         if run.results["environment"] not in environments:
             environments.append(run.results["environment"])
-    networks = {run.results["network"]: run.results["parameters"] for run in runs}
-    kinds = {"network": list(networks), "parameters": list(networks.values())}  # in the order of their first seeds
     about = {key: first[key] for key in ("experiment", "network", "parameters", "filters", "epochs", "data")}
-    if len(networks) > 1:
-        about |= kinds
     values = json_data(runs, together, is_mnist)
     data = {"schema": SCHEMA, **about, **values, **settings, "environments": environments}
     paths = [folder / name for name in ("seeds.csv", "seeds.json", "seeds.md", PICTURE)]

@@ -73,7 +73,7 @@ class DigitsCLI(ConfiguredCLI):
             self.datamodule,
             self.run_folder,
             seconds=seconds,
-            resumed=self.checkpoint is not None,
+            first_step=self.first_step,
             say=self.say,
         )
 

@@ -72,7 +72,7 @@ def finish_fit(
     run_folder: RunFolder,
     *,
     seconds: float,
-    resumed: bool,
+    first_step: int | None,
     say: Callable[[str], None],
 ) -> None:
     """Test the best checkpoint and fill the run folder.
@@ -83,7 +83,7 @@ def finish_fit(
         data: its data.
         run_folder: where to write.
         seconds: wall time of the fit.
-        resumed: whether the fit went on from a checkpoint, so that `seconds` is not the whole time.
+        first_step: the step that the fit went on with, where it is resumed and `seconds` is not the whole time.
         say: prints a line to the user.
     """
     folder = run_folder.path
@@ -105,7 +105,7 @@ def finish_fit(
         "epochs": epochs,
         "steps": steps,
         "fit_seconds": round(seconds, 2),
-        "resumed": resumed,
+        "resumed": first_step is not None,
         "best_val_acc": float(score) if score is not None and data.val_size else None,
         "test": None,
     }
@@ -136,7 +136,9 @@ def finish_fit(
         say(f"{'val':<10} accuracy {100 * results['best_val_acc']:.2f} % ({which} epoch)")
     if results["test"]:
         say(score_summary("test", results["test"]))
-    say(f"fit took   {seconds:.0f} s, {seconds / max(1, epochs):.1f} s an epoch")
+    fitted = epochs * (1 - (first_step or 0) / max(1, steps))  # epochs, without those before a resume
+    each = f", {seconds / fitted:.1f} s an epoch" if fitted > 0 else ""
+    say(f"fit took   {seconds:.0f} s{each}")
     say(f"wrote      {folder}: results.json, checkpoints, {len(figures)} figures")
     say(f"curves     tensorboard --logdir {folder.parent.parent}")
 

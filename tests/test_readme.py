@@ -1,5 +1,6 @@
 """The READMEs: their commands work, their numbers are those of the committed results, their pictures exist."""
 
+import hashlib
 import json
 import re
 import shlex
@@ -115,9 +116,33 @@ def test_the_tiny_config_meets_its_promise():
     assert data["parameters"] < 7_070
 
 
+def benchmark_of(name: str) -> dict[str, Any]:
+    """What a benchmark wrote, as it is committed."""
+    data: dict[str, Any] = json.loads((ROOT / "docs" / "results" / "bench" / f"{name}.json").read_text("utf-8"))
+    return data
+
+
+def test_reading_meets_its_promise():
+    """Of pages with test digits: 99.5 % of easy digits, 97 % of hard ones, few false; a photo in 2 s and 500 MB."""
+    data = benchmark_of("read")
+    assert (data["digits"]["part"], data["pages_per_grade"], data["model"]["source"]) == ("test", 50, "bundled weights")
+    weights = ROOT / "mnist_lit" / "use" / "weights" / "digits.safetensors"
+    assert data["model"]["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()  # of the weights there are now
+    assert data["grades"]["easy"]["recall"] >= 0.995
+    assert data["grades"]["hard"]["recall"] >= 0.97
+    assert all(grade["false_share"] <= 0.005 for grade in data["grades"].values())
+    assert data["photo"]["width"] * data["photo"]["height"] == 12_000_000
+    assert data["photo"]["seconds"]["high"] < 2
+    assert data["photo"]["peak_bytes"] < 500e6
+
+
+def test_one_digit_is_answered_in_a_tenth_of_a_millisecond():
+    assert benchmark_of("predict")["images"]["1"]["onnxruntime"]["seconds"]["median"] <= 1e-4
+
+
 def test_a_training_grows_in_step_with_its_images_and_stays_small():
     """Four times the images take about four times as long; all of MNIST fits into 1.5 GB."""
-    data = json.loads((ROOT / "docs" / "results" / "bench" / "size.json").read_text(encoding="utf-8"))
+    data = benchmark_of("size")
     sizes = {int(size): one for size, one in data["sizes"].items()}
     assert list(sizes) == [15_000, 30_000, 60_000, 240_000]
     rates = [one["images_per_second"]["median"] for one in sizes.values()]

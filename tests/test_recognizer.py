@@ -1,6 +1,7 @@
 """Recognisers: run folders, checkpoints and weights, the chain applied once and only once, where the network looked."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -67,6 +68,18 @@ def test_many_images_get_the_answers_that_each_gets_alone(digits):
     assert together.shape == (300, 10)
     for place in (0, CHUNK - 1, CHUNK, 299):
         np.testing.assert_allclose(together[place], recognizer.probabilities(digits[place : place + 1])[0], atol=1e-6)
+
+
+def test_one_image_after_another_gets_its_answer_from_onnx_runtime_in_every_thread(digits):
+    recognizer = load_recognizer()
+    together = recognizer.probabilities(digits[:40])
+
+    def alone(place: int) -> np.ndarray:
+        return recognizer.probabilities(digits[place : place + 1])[0]
+
+    for found in (list(map(alone, range(40))), list(ThreadPoolExecutor(4).map(alone, range(40), timeout=60))):
+        np.testing.assert_allclose(found, together, atol=1e-5)  # each an array of its own, which the next leaves alone
+    assert len(set(together.argmax(axis=1))) > 5
 
 
 def test_no_images_give_no_answers():

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,6 +39,33 @@ def has_onnx_runtime() -> bool:
     except ImportError:
         return False
     return True
+
+
+class _OneImage(threading.local):
+    """Runs a session on one image, into and out of arrays that are kept: made anew, they take a tenth of the time.
+
+    Each thread has arrays of its own.
+
+    Args:
+        session: an `onnxruntime.InferenceSession`.
+    """
+
+    def __init__(self, session: Any) -> None:
+        from onnxruntime import OrtValue
+
+        self._session = session
+        self._image = np.zeros((1, 1, 28, 28), np.uint8)
+        self._probabilities = np.zeros((1, 10), np.float32)
+        self._binding = session.io_binding()
+        # On the CPU a value made from an array is that array's memory, not a copy.
+        self._binding.bind_ortvalue_input(INPUT, OrtValue.ortvalue_from_numpy(self._image))
+        self._binding.bind_ortvalue_output(PROBABILITIES, OrtValue.ortvalue_from_numpy(self._probabilities))
+
+    def probabilities(self, images: Images) -> npt.NDArray[np.float32]:
+        """Map uint8 `(1, 28, 28)` to float32 `(1, 10)`."""
+        self._image[0] = images
+        self._session.run_with_iobinding(self._binding)
+        return self._probabilities.copy()
 
 
 class OnnxBackend:
@@ -72,11 +100,18 @@ class OnnxBackend:
             )
         except Exception as error:  # the runtime's own errors share no base class
             raise Failure(f"model corrupt: {what}") from error
+        self._one_image: _OneImage | None = None
 
     def probabilities(self, images: Images) -> npt.NDArray[np.float32]:
         """Map uint8 `(N, 28, 28)`, N at least 1, to float32 `(N, 10)`."""
-        answers: npt.NDArray[np.float32] = self._run([PROBABILITIES], images)[0]
-        return answers
+        if len(images) > 1:
+            answers: npt.NDArray[np.float32] = self._run([PROBABILITIES], images)[0]
+            return answers
+        try:
+            self._one_image = self._one_image or _OneImage(self.session)
+            return self._one_image.probabilities(images)
+        except Exception as error:  # as above
+            raise self._failure() from error
 
     def answers(self, images: Images) -> Answers:
         """Map uint8 `(N, 28, 28)`, N at least 1, to logits and probabilities, float32 `(N, 10)` each."""
@@ -91,7 +126,10 @@ class OnnxBackend:
         try:
             return self.session.run(outputs, {INPUT: images[:, None]})
         except Exception as error:  # as above
-            raise Failure(f"model corrupt: {self._what} (it fails while it runs)") from error
+            raise self._failure() from error
+
+    def _failure(self) -> Failure:
+        return Failure(f"model corrupt: {self._what} (it fails while it runs)")
 
 
 def with_entry(graph: bytes, entry: dict[str, Any]) -> bytes:

@@ -95,6 +95,25 @@ def test_a_sheet_on_a_table_is_found():
     assert (sheet & truth).sum() / (sheet | truth).sum() > 0.97
 
 
+def test_ink_on_a_note_is_the_same_whatever_is_printed_on_the_table():
+    note = Sheet(200, 290, paper=(0.91, 0.90, 0.43)).write("4071", 30, 50, 24, colour=(0.2, 0.34, 0.42), thinness=0.6)
+    plain = on_table(note.photo(), (600, 460), 26)
+    printed = np.full_like(plain, 26)
+    for row in range(60, 600, 70):
+        cv2.putText(printed, "TABLE", (5, row), cv2.FONT_HERSHEY_SIMPLEX, 2.6, (90, 90, 200), 12)
+    top, left = 155, 130
+    place = np.s_[top : top + 290, left : left + 200]
+    printed[place] = plain[place]
+    sheet = np.zeros((600, 460), np.uint8)
+    sheet[place] = 1
+    one, other = (
+        map_ink(image, 1.0, "dark on light", sheet, reach=60, length=180, tilt=0.0) for image in (plain, printed)
+    )
+    middle = np.s_[top + 12 : top + 278, left + 12 : left + 188]
+    assert np.percentile(one.ink[middle], 99.5) > 100
+    np.testing.assert_allclose(one.ink[middle].astype(int), other.ink[middle].astype(int), atol=5)
+
+
 def test_a_soft_shadow_is_no_sheet():
     light = np.ones((400, 600), np.float32)
     light[:, 300:] = 0.5

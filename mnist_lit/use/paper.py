@@ -156,10 +156,10 @@ def _background(image: Bytes, reach: int) -> Bytes:
     return np.asarray(cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _densities(image: Bytes, reach: int, outside: npt.NDArray[np.bool_] | None) -> Floats:
+def _densities(image: Bytes, reach: int, outside: Bytes | None) -> Floats:
     """Optical density per channel `(H, W, C)`, 0 in the middle of paper's noise.
 
-    What lies outside the sheet, where that is given as `(H, W)`, has no say in what is usual for paper.
+    What lies outside the sheet (1 in `outside`, `(H, W)`) has no say in what is usual for paper.
     """
     logarithm = np.log(np.arange(256) + _DARK).astype(np.float32)
     paper = _background(image, reach)
@@ -172,19 +172,24 @@ def _densities(image: Bytes, reach: int, outside: npt.NDArray[np.bool_] | None) 
         plane = density[:, :, channel]
         levels = np.clip(plane * UNIT, 0, 255).astype(np.uint8)[step // 2 :: step, step // 2 :: step]
         if outside is not None:
-            levels[outside[step // 2 :: step, step // 2 :: step]] = 0
+            levels[outside[step // 2 :: step, step // 2 :: step] > 0] = 0
         usual = cv2.medianBlur(np.ascontiguousarray(levels), 25)
         plane -= cv2.resize(usual.astype(np.float32) / UNIT, (width, height), interpolation=cv2.INTER_LINEAR)
     return density
 
 
-def _colour_weights(density: Floats) -> Floats:
+def _colour_weights(density: Floats, inside: Bytes | None) -> Floats:
     """Weights `(C,)` of the channels that tell this ink from this paper best (Fisher's linear discriminant).
 
     What varies on paper, noise and printed rulings, is what the weights turn away from; none becomes negative, so that
     ink of a second colour is still seen.
+
+    Args:
+        density: per channel, `(H, W, C)`.
+        inside: `(H, W)`, 1 on the sheet except along its edge; None for everywhere. A table's noise has no say.
     """
-    pixels = density[::4, ::4].reshape(-1, density.shape[2]).astype(np.float64)
+    pixels = density[::4, ::4].astype(np.float64)
+    pixels = pixels.reshape(-1, pixels.shape[2]) if inside is None else pixels[inside[::4, ::4] > 0]
     total = pixels.mean(axis=1)
     noise = max(float(np.median(np.abs(total))) * 1.48, 0.01)
     ink = total > 5 * noise
@@ -223,15 +228,19 @@ def map_ink(
     work = work.reshape(*work.shape[:2], -1)
     if polarity == "light on dark":
         work = 255 - work
-    outside = None
+    outside = inside = None
     if sheet is not None:
-        outside = cv2.resize(sheet, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST) == 0
+        eroded = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
+        outside, inside = (
+            np.asarray(cv2.resize(one, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST), np.uint8)
+            for one in (1 - sheet, eroded)
+        )
     density = _densities(work, reach, outside)
-    total = density @ _colour_weights(density)
+    total = density @ _colour_weights(density, inside)
     sample = total[::3, ::3]
     if outside is not None:
-        total[outside] = 0
-        sample = sample[~outside[::3, ::3]]
+        total[outside > 0] = 0
+        sample = sample[outside[::3, ::3] == 0]
     noise = max(float(np.median(np.abs(sample))) * 1.48 if sample.size else 0.0, 0.004)
     levels = np.clip(total * UNIT, 0, 255).astype(np.uint8)
     angle = find_tilt(levels) if tilt is None else tilt
@@ -244,11 +253,8 @@ def map_ink(
         levels = without_rulings(levels, length)
     absorbed = np.round(255 * (1 - np.exp(-np.arange(256) / UNIT))).astype(np.uint8)
     ink = np.asarray(cv2.LUT(levels, absorbed), np.uint8)
-    inside = None
-    if sheet is not None:
-        eroded = cv2.erode(sheet, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1)
-        eroded = cv2.resize(eroded, (work.shape[1], work.shape[0]), interpolation=cv2.INTER_NEAREST)
-        inside = np.asarray(cv2.warpAffine(eroded, matrix, size, flags=cv2.INTER_NEAREST), np.uint8)
+    if inside is not None:
+        inside = np.asarray(cv2.warpAffine(inside, matrix, size, flags=cv2.INTER_NEAREST), np.uint8)
     to_image = np.asarray(cv2.invertAffineTransform(matrix), np.float64) / scale
     return InkMap(ink, noise * 255, to_image, angle, inside)
 

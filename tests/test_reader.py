@@ -85,6 +85,25 @@ def test_a_note_on_a_dark_table(read):
     assert read(table).text == TEXT
 
 
+@pytest.mark.parametrize(("width", "height", "degrees"), [(300, 200, 12), (160, 120, -8), (120, 110, 0)])
+def test_a_small_note_on_a_large_table(read, width, height, degrees):
+    note = Sheet(width, height, paper=(0.95, 0.93, 0.6))
+    for text, down in (("407", 0.15), ("235", 0.6)):
+        note.write(text, 0.15 * width, down * height, 24, colour=BLUE)
+    place = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    place[:, 2] += (450 - width / 2, 300 - height / 2)
+    table = np.random.default_rng(0).normal(40, 5, (600, 900, 3)).clip(0, 255).astype(np.uint8)
+    on_it = cv2.warpAffine(np.ones((height, width), np.uint8), place, (900, 600)) > 0
+    table[on_it] = cv2.warpAffine(note.photo(), place, (900, 600))[on_it]
+    assert read(table).text == "407\n235"
+
+
+@pytest.mark.parametrize("text", ["1", "0", "8", "11", "108"])
+def test_thick_white_digits_are_no_notes(read, text):
+    board = Sheet(900, 600, paper=(0.05, 0.05, 0.05)).write(text, 100, 60, 300, colour=(0.95,) * 3, thinness=0.3)
+    assert read(board.photo()).text == text
+
+
 def test_strips_of_a_table_at_the_border_are_no_ones(read):
     image = written().photo()
     for row in range(400):
@@ -184,6 +203,14 @@ def test_a_five_with_a_loose_bar_is_one_digit(read):
     sheet.put(cv2.GaussianBlur(five, (0, 0), 1), 170, 58)
     sheet.write("7", 280, 60, 76)
     assert read(sheet.photo()).text.replace(" ", "") == "257"
+
+
+def test_a_thin_one_counts_for_more_than_a_mark_beside_it(read):
+    image = np.full((424, 225, 3), (222, 211, 210), np.uint8)
+    cv2.line(image, (112, 22), (114, 388), (165, 80, 60), 24, cv2.LINE_AA)
+    cv2.line(image, (0, 186), (10, 196), (190, 140, 130), 3, cv2.LINE_AA)
+    grain = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 20, image.shape[:2]), (0, 0), 1.5)[..., None]
+    assert read((image + grain).clip(0, 255).astype(np.uint8)).text == "1"
 
 
 def test_specks_are_not_read(read):

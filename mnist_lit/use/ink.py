@@ -20,7 +20,8 @@ _PAGE_SHARE = 0.12  # of the page's usual ink, below which nothing is ink
 _INNER = 0.3  # of a ring's height: what is as tall and lies in it is a digit, no speck
 SMALLEST = 0.45  # of the usual digit height: what is smaller cannot be a digit by itself
 TALLEST = 2.6  # of the usual digit height: what is taller is no writing
-_UPRIGHT = 8.0  # height to width: what is thinner is a one only where nothing else could be a digit
+_UPRIGHT = 8.0  # height to width: what is thinner is a one only where little else could be a digit
+_LITTLE = 0.1  # of the ink of such ones
 _MARGIN = 0.88  # of `TALLEST`: how much taller than usual a heading is made, for its digits differ
 _AS_DARK = 0.6  # of large writing's darkness: small writing, no noise
 _BLOT = 0.4  # of its longer side: what is as wide is no stroke
@@ -179,7 +180,8 @@ def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
             writing.append(piece)
         elif _UPRIGHT <= piece.height / piece.width < THINNEST_ONE and edges == 0:
             ones.append(piece)
-    writing = writing or ones
+    if _amount(writing) < _LITTLE * _amount(ones):
+        writing = ones
     if not writing:
         return 0.0
     tall = _usual_height(writing)
@@ -191,6 +193,11 @@ def digit_height(pieces: list[Piece], shape: tuple[int, int]) -> float:
     if len(small) <= len(large) or not _have_a_row(small):
         return tall
     return max(_usual_height(small), tall / (_MARGIN * TALLEST))  # such that both can be read
+
+
+def _amount(pieces: list[Piece]) -> float:
+    """How much ink there is: the area of the pieces, each by its darkness."""
+    return sum(piece.area * piece.darkness for piece in pieces)
 
 
 def _usual_height(pieces: list[Piece]) -> float:

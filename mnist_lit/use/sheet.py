@@ -9,6 +9,9 @@ from mnist_lit.use.arrays import Bytes, resized
 _TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
 _STRAIGHT = 1.5  # pixels of a reduced image that the edge of a sheet may leave a line by
 _LIGHT = 0.7  # of what a sheet's outline encloses, at least; less is a ring, such as a white zero
+_LARGE, _SMALL = 0.12, 0.02  # of the photo: what a light digit on a board does not cover, and what a note at least does
+_CORNERED = 0.85  # of the smallest rectangle around it that a small note fills; round digits do not
+_INK, _LEAST_INK = 0.75, 0.003  # of a small note's brightness, below which is ink, and how much of the note that is
 _LIGHTER = 1.5  # times as bright as a table: paper
 _EDGE = 4  # pixels of a reduced image that the edge of a sheet is wide
 
@@ -40,9 +43,10 @@ def find_sheet(image: Bytes) -> Bytes | None:
         hull = cv2.convexHull(outline)
         area = cv2.contourArea(hull)
         if (
-            0.12 * small.size < area < 0.985 * small.size
+            _SMALL * small.size < area < 0.985 * small.size
             and cv2.contourArea(outline) > 0.85 * area
             and light[cv2.drawContours(np.zeros_like(small), [hull], 0, 1, -1) > 0].mean() > _LIGHT
+            and (area > _LARGE * small.size or _is_note(fine, hull * factor))
         ):
             sharp = _sharp_share(fine, hull[:, 0].astype(np.float64) * factor)
             candidates.append((sharp, area, hull))
@@ -92,6 +96,27 @@ def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
     size = (small.shape[1] // 2, small.shape[0] // 2) if sheet is None else (sheet.shape[1], sheet.shape[0])
     clear = np.asarray(cv2.resize(clear, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     return clear if sheet is None else sheet & clear
+
+
+def _is_note(image: Bytes, hull: npt.NDArray[np.float64]) -> bool:
+    """Tell a note on a table from a white stroke on a board: it has corners, and ink on it.
+
+    Args:
+        image: `(H, W)`.
+        hull: `(N, 1, 2)`, convex, pixels (x, y).
+    """
+    points = np.asarray(np.rint(hull), np.int32)
+    sides = cv2.minAreaRect(points)[1]
+    if cv2.contourArea(points) < _CORNERED * sides[0] * sides[1]:
+        return False
+    inside = cv2.drawContours(np.zeros_like(image), [points], 0, 1, -1)
+    outside = np.median(image[inside == 0])
+    inside = cv2.erode(inside, np.ones((2 * _EDGE + 1,) * 2, np.uint8), borderValue=0)
+    levels = image[inside > 0]
+    if levels.size == 0:
+        return False
+    paper = float(np.median(levels))
+    return bool(outside < _TABLE * paper and np.mean(levels < _INK * paper) > _LEAST_INK)
 
 
 def _sharp_share(image: Bytes, corners: npt.NDArray[np.float64]) -> float:

@@ -10,9 +10,9 @@ from safetensors import safe_open
 
 from mnist_lit.errors import Failure, UsageError
 from mnist_lit.study import fit_segments, segment_learning
-from mnist_lit.study.page_digits import load_digits
+from mnist_lit.study.page_digits import VALIDATION, load_digits
 from mnist_lit.study.segment_learning import fit_field, train_network
-from mnist_lit.study.segment_pages import examples_of, overlap_of, shares_of
+from mnist_lit.study.segment_pages import examples_of, of_a_hand, overlap_of, shares_of
 from mnist_lit.use.groups import Group
 from mnist_lit.use.recognizer import load_recognizer
 from mnist_lit.use.segment_model import from_tensors, load_segment_weights
@@ -39,6 +39,28 @@ def test_examples_tell_true_groups(lines):
     assert right.mean() > wrong.mean()
     assert not any((line.is_digit & line.is_unclear).any() for line in lines)
     assert all(line.must.any() and line.views.shape[1:] == (2, 32, 40) for line in lines)
+
+
+def _width(image):
+    """For its height."""
+    across, down = (np.ptp(np.flatnonzero(image.max(axis=axis) > 60)) + 1 for axis in (0, 1))
+    return across / down
+
+
+def test_some_pages_are_of_a_hand_that_writes_wider_or_narrower():
+    digits = load_digits(VALIDATION)
+    shapes = [of_a_hand(digits, seed) for seed in range(40)]
+    shares = np.array([np.median([_width(one) for one in images]) for images, _ in shapes])
+    usual = float(np.median(shares))
+    as_given = np.abs(shares / usual - 1) < 0.05
+    assert 0.4 < as_given.mean() < 0.8
+    assert shares.min() < 0.87 * usual
+    assert shares.max() > 1.3 * usual
+    again = of_a_hand(digits, 7)
+    np.testing.assert_array_equal(again[0], shapes[7][0])
+    plain = int(np.flatnonzero(as_given)[0])
+    known = {image.tobytes(): label for image, label in zip(digits.images, digits.labels, strict=True)}
+    assert all(known[one.tobytes()] == label for one, label in zip(*shapes[plain], strict=True))
 
 
 def test_training_and_validation_digits_are_apart():

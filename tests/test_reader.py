@@ -182,6 +182,23 @@ def test_digits_of_different_sizes_on_one_line(read):
     assert read(sheet.photo()).text == "40 71 28"
 
 
+@pytest.mark.parametrize(("height", "step"), [(22, 60), (24, 90)])
+def test_zeros_smaller_than_the_rest(read, height, step):
+    sheet = Sheet(900, 200).write("51", 60, 60, 60)
+    for place in range(3):
+        sheet.write("0", 190 + step * place, 86, height)
+    assert read(sheet.write("6", 190 + 3 * step, 60, 60).photo()).text.replace(" ", "") == "510006"
+
+
+@pytest.mark.parametrize("height", [50, 70])
+def test_wide_twos_are_one_digit_each(read, height):
+    sheet = Sheet(1100, 200)
+    for place, (digit, width) in enumerate(((2, 2.3), (4, 1), (2, 2.3), (5, 1), (2, 2.3))):
+        ink = stroke(shapes()[digit], height, 0.6)
+        sheet.put(cv2.resize(ink, (round(width * ink.shape[1]), ink.shape[0])), 40 + 200 * place, 60)
+    assert read(sheet.photo()).text.replace(" ", "") == "24252"
+
+
 def test_touching_digits_are_two(read):
     sheet = Sheet(400, 200)
     first, second = stroke(shapes()[2], 70, 0.55), stroke(shapes()[3], 70, 0.55)

@@ -9,6 +9,7 @@ from reader_pages import shapes
 
 from mnist_lit.study.page_ink import stroke
 from mnist_lit.use.cutting import cut, render, stroke_length, stroke_width, widened
+from mnist_lit.use.groups import MAX_PARTS, groups_of, parts_of
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 from mnist_lit.use.recognizer import load_recognizer
@@ -76,6 +77,21 @@ def test_a_digit_written_flat_is_not_left_out(recognize, width):
     usual = (225 * stroke(shapes()[0], 44, 0.55)).astype(np.uint8)
     ink[34:54, 150 : 150 + width] = cv2.resize(usual, (width, 20), interpolation=cv2.INTER_AREA)
     assert answers(ink, [TextLine(tuple(pieces_of(ink)), 44.0, 220.0)], recognize) == [[3, 4, 0]]
+
+
+def test_all_of_one_piece_may_be_a_digit_however_often_it_was_cut():
+    ink = np.zeros((80, 200), np.uint8)
+    cv2.polylines(ink, [np.array([[20, 30], [45, 20], [50, 35], [22, 62], [98, 62]])], False, 225, 4)
+    line = TextLine(tuple(pieces_of(ink)), 44.0, 220.0)
+    parts = parts_of(line, ink)
+    assert len(parts) > MAX_PARTS
+    spans = [(group.first, group.last) for group in groups_of(0, parts, line)]
+    assert (0, len(parts) - 1) in spans
+    assert len(set(spans)) == len(spans)
+    wide = cv2.resize(ink, None, fx=1.5, fy=1)
+    line = TextLine(tuple(pieces_of(wide)), 44.0, 220.0)
+    parts = parts_of(line, wide)
+    assert (0, len(parts) - 1) not in [(group.first, group.last) for group in groups_of(0, parts, line)]
 
 
 def test_a_speck_is_left_out(recognize):

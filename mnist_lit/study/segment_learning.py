@@ -16,7 +16,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from mnist_lit.study.segment_pages import LineExample
 from mnist_lit.use import segment_model as model
 from mnist_lit.use.arrays import Floats
-from mnist_lit.use.groups import MAX_PARTS
 from mnist_lit.use.segment_model import SegmentWeights, from_tensors
 from mnist_lit.use.wholes import CONVOLUTIONS, FEATURES, HIDDEN, WholeDigits
 
@@ -117,6 +116,7 @@ class _Lines:
 
     def __init__(self, lines: Sequence[LineExample], network: WholeDigits) -> None:
         self.count, self.length = len(lines), max(len(line.must) for line in lines)
+        self.most = max(int((line.last - line.first).max(initial=0)) + 1 for line in lines)  # parts of a group
 
         def joined(name: str) -> Tensor:
             return torch.from_numpy(np.concatenate([getattr(line, name) for line in lines])).float()
@@ -129,7 +129,7 @@ class _Lines:
         self.place = torch.from_numpy(
             np.concatenate(
                 [
-                    (number * self.length + line.first) * MAX_PARTS + line.last - line.first
+                    (number * self.length + line.first) * self.most + line.last - line.first
                     for number, line in enumerate(lines)
                 ]
             )
@@ -159,12 +159,12 @@ def _group_scores(weights: dict[str, Tensor], lines: _Lines) -> Tensor:
 
 def _log_total(scores: Tensor, skips: Tensor, lines: _Lines) -> Tensor:
     """The logarithm of the sum over all groupings of each line, `(count,)`, by the forward algorithm."""
-    table = torch.full((lines.count * lines.length * MAX_PARTS,), _NEVER).scatter(0, lines.place, scores)
-    table = table.view(lines.count, lines.length, MAX_PARTS)
+    table = torch.full((lines.count * lines.length * lines.most,), _NEVER).scatter(0, lines.place, scores)
+    table = table.view(lines.count, lines.length, lines.most)
     totals = [torch.zeros(lines.count)]
     for end in range(1, lines.length + 1):
         ways = [totals[end - 1] + skips[:, end - 1]]
-        ways += [totals[end - size] + table[:, end - size, size - 1] for size in range(1, min(MAX_PARTS, end) + 1)]
+        ways += [totals[end - size] + table[:, end - size, size - 1] for size in range(1, min(lines.most, end) + 1)]
         totals.append(torch.logsumexp(torch.stack(ways), dim=0))
     return totals[-1]
 

@@ -6,10 +6,11 @@ the truth by their boxes.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mnist_lit.data.idx import DigitSet
+from mnist_lit.data.idx import DigitSet, Images, Labels
 from mnist_lit.study.pages import GeneratedPage, make_page
 from mnist_lit.use.arrays import Floats
 from mnist_lit.use.groups import skip_measures
@@ -22,6 +23,10 @@ _CLOSE, _SLACK = 0.6, 0.1  # intersection over union of a group that is a digit,
 _READ_CLOSE, _READ_SLACK = 0.5, 0.25  # the same where it is read right
 _READ = 0.4  # probability from which it is
 _COVERED = 0.7  # share of a digit's box from which a group holds that digit
+_SHAPED, _WIDTHS = 0.4, (0.75, 1.6)  # pages whose digits are of another width, and how many times as wide they are
+_UNEVEN = 0.1  # how much the digits of one page differ in that, as the standard deviation of the logarithm
+_SMALL_ZEROS, _SIZES = 0.3, (0.4, 0.8)  # pages whose zeros are smaller than the rest, and how large they are
+_MOST_ON_A_PAGE = 400  # digits, of those given
 
 Bools = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
@@ -72,7 +77,7 @@ def examples_of(
         recognizer: reads the groups.
         weights: say which groups are worth a look.
     """
-    page = make_page(grade, seed, digits.images, digits.labels)
+    page = make_page(grade, seed, *of_a_hand(digits, seed))
     _, ink, lines = find_ink_lines(page.image)
     seen = observe(lines, ink.ink, recognizer.probabilities, weights)
     if not seen.groups or not page.digits:
@@ -91,6 +96,39 @@ def examples_of(
     return [
         _line(index, seen, overlaps, good, unclear, skips[index]) for index in range(len(lines)) if len(skips[index])
     ]
+
+
+def of_a_hand(digits: DigitSet, seed: int) -> tuple[Images, Labels]:
+    """Choose digits for a page; on some they are narrower or wider than MNIST's, or zeros small, as some hands write.
+
+    Args:
+        digits: images of 28 × 28 pixels.
+        seed: of the page.
+
+    Returns:
+        At most 400 images, uint8 `(N, 28, 28)`, and their labels.
+    """
+    rng = np.random.default_rng((seed, 1))
+    chosen = rng.permutation(len(digits.labels))[:_MOST_ON_A_PAGE]
+    images, labels = digits.images[chosen], digits.labels[chosen]
+    if rng.random() < _SHAPED:
+        usual = rng.uniform(*np.log(_WIDTHS))
+        widths = np.exp(usual + _UNEVEN * rng.standard_normal(len(images)))
+        across, down = np.minimum(widths, 1.0), np.minimum(1 / widths, 1.0)
+        images = np.stack([_shrunk(*one) for one in zip(images, across, down, strict=True)])
+    if rng.random() < _SMALL_ZEROS:
+        size = rng.uniform(*_SIZES)
+        images = np.stack(
+            [_shrunk(image, size, size) if label == 0 else image for image, label in zip(images, labels, strict=True)]
+        )
+    return images, labels
+
+
+def _shrunk(image: npt.NDArray[np.uint8], across: float, down: float) -> npt.NDArray[np.uint8]:
+    """Make a digit so many times as wide and as tall, 1 or less, about the middle of its image."""
+    middle = (image.shape[0] - 1) / 2
+    matrix = np.array([[across, 0.0, middle * (1 - across)], [0.0, down, middle * (1 - down)]])
+    return np.asarray(cv2.warpAffine(image, matrix, image.shape[::-1], flags=cv2.INTER_CUBIC), np.uint8)
 
 
 def _common(boxes: Numbers, others: Numbers) -> Numbers:

@@ -12,8 +12,9 @@ from mnist_lit.use.cutting import cut
 from mnist_lit.use.ink import Piece
 from mnist_lit.use.lines import TextLine
 
-MAX_PARTS = 6  # of one digit
+MAX_PARTS = 6  # of one digit, unless they are all of one piece
 _LARGEST_SPECK = 0.45  # digit heights
+_WIDEST, _WIDEST_PIECE = 1.8, 2.4  # digit heights: of a digit that is put together, and of one in one piece
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def skip_measures(part: Part, line: TextLine) -> Floats:
 
 
 def groups_of(line: int, parts: Sequence[Part], about: TextLine) -> list[Group]:
-    """Return every group of neighbouring parts that may be a digit.
+    """Return every group of neighbouring parts that may be a digit: a few parts, or all of one piece.
 
     Args:
         line: index of the line.
@@ -80,13 +81,13 @@ def groups_of(line: int, parts: Sequence[Part], about: TextLine) -> list[Group]:
         about: the line.
     """
     distances: dict[tuple[int, int], float] = {}
-    found = []
-    for first in range(len(parts)):
-        for last in range(first, min(first + MAX_PARTS, len(parts))):
-            group = _group(line, first, last, parts, about, distances)
-            if group is not None:
-                found.append(group)
-    return found
+    spans = [(first, last) for first in range(len(parts)) for last in range(first, min(first + MAX_PARTS, len(parts)))]
+    for parent in {part.parent for part in parts}:
+        own = [place for place, part in enumerate(parts) if part.parent == parent]
+        if len(own) > MAX_PARTS and own[-1] - own[0] < len(own):
+            spans.append((own[0], own[-1]))
+    groups = (_group(line, first, last, parts, about, distances) for first, last in spans)
+    return [group for group in groups if group is not None]
 
 
 def _size(parts: Sequence[Part], height: float) -> float:
@@ -112,6 +113,12 @@ def _distance(parts: Sequence[Part], one: int, other: int, known: dict[tuple[int
     return known[one, other]
 
 
+def _is_one_piece(chosen: Sequence[Part], parts: Sequence[Part]) -> bool:
+    """Whether some of the parts of a line are all of one piece."""
+    parent = chosen[0].parent
+    return all(part.parent == parent for part in chosen) and len(chosen) == sum(part.parent == parent for part in parts)
+
+
 def _group(
     line: int, first: int, last: int, parts: Sequence[Part], about: TextLine, distances: dict[tuple[int, int], float]
 ) -> Group | None:
@@ -121,7 +128,9 @@ def _group(
     left, right = min(part.piece.left for part in chosen), max(part.piece.right for part in chosen)
     top, bottom = min(part.piece.top for part in chosen), max(part.piece.bottom for part in chosen)
     width, tall = (right - left) / height, (bottom - top) / height
-    if tall < 0.35 or (width > 1.8 and len(chosen) > 1):
+    if tall < 0.35:
+        return None
+    if width > _WIDEST and len(chosen) > 1 and (width > _WIDEST_PIECE or not _is_one_piece(chosen, parts)):
         return None
     joins = np.zeros(5)
     inner = 0

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from mnist_lit.use.ink import SMALLEST, TALLEST, Piece, union
 
 _WIDEST = 9.0  # of the usual digit height: what is wider is no writing
+_SMALLEST_RING = 0.3  # of the usual digit height: many people write zeros smaller than the rest
+_ROUND, _OPEN = (0.55, 1.8), 0.12  # of a ring: width to height, and the share of its box that its hole has
 _STRAY = 0.62  # of a digit's height: how far above or below a line its digits may stand
 _FAINT, _LONELY = 0.3, 0.5  # of the usual darkness: what is fainter is print from the back; a few pieces by themselves
 _LOOSE = 1.2  # of a digit's height: what is longer is no loose part
@@ -116,10 +119,21 @@ def _level(line: TextLine, slope: float) -> float:
 
 
 def _is_big(piece: Piece, height: float, shape: tuple[int, int]) -> bool:
-    if not SMALLEST * height <= piece.height <= TALLEST * height or piece.width > _WIDEST * height:
+    if not _SMALLEST_RING * height <= piece.height <= TALLEST * height or piece.width > _WIDEST * height:
+        return False
+    if piece.height < SMALLEST * height and not _is_ring(piece):
         return False
     edges = (piece.left <= 1) + (piece.top <= 1) + (piece.right >= shape[1] - 1) + (piece.bottom >= shape[0] - 1)
     return edges < 2 or piece.height > 0.9 * shape[0]
+
+
+def _is_ring(piece: Piece) -> bool:
+    """Whether a piece is a loop around one hole, and nothing else."""
+    if not _ROUND[0] < piece.width / piece.height < _ROUND[1]:
+        return False
+    contours, hierarchy = cv2.findContours(piece.mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    holes = [contour for contour, (_, _, _, parent) in zip(contours, hierarchy[0], strict=True) if parent >= 0]
+    return len(holes) == 1 and cv2.contourArea(holes[0]) > _OPEN * piece.width * piece.height
 
 
 def _distances(piece: Piece, boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

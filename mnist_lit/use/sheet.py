@@ -12,6 +12,7 @@ _LIGHT = 0.7  # of what a sheet's outline encloses, at least; less is a ring, su
 _LARGE, _SMALL = 0.12, 0.02  # of the photo: what a light digit on a board does not cover, and what a note at least does
 _CORNERED = 0.85  # of the smallest rectangle around it that a small note fills; round digits do not
 _INK, _LEAST_INK = 0.75, 0.003  # of a small note's brightness, below which is ink, and how much of the note that is
+_DARKER = 0.8  # of a small note's brightness: a table around it is at most as bright
 _LIGHTER = 1.5  # times as bright as a table: paper
 _EDGE = 4  # pixels of a reduced image that the edge of a sheet is wide
 
@@ -99,7 +100,7 @@ def without_table(image: Bytes, sheet: Bytes | None) -> Bytes | None:
 
 
 def _is_note(image: Bytes, hull: npt.NDArray[np.float64]) -> bool:
-    """Tell a note on a table from a white stroke on a board: it has corners, and ink on it.
+    """Tell a note on a table from a white stroke on a board and from light that falls in: it is whole, with ink on it.
 
     Args:
         image: `(H, W)`.
@@ -109,6 +110,8 @@ def _is_note(image: Bytes, hull: npt.NDArray[np.float64]) -> bool:
     sides = cv2.minAreaRect(points)[1]
     if cv2.contourArea(points) < _CORNERED * sides[0] * sides[1]:
         return False
+    if points.min() <= _EDGE or (points.max(axis=(0, 1)) >= np.array(image.shape[::-1]) - _EDGE).any():
+        return False
     inside = cv2.drawContours(np.zeros_like(image), [points], 0, 1, -1)
     outside = np.median(image[inside == 0])
     inside = cv2.erode(inside, np.ones((2 * _EDGE + 1,) * 2, np.uint8), borderValue=0)
@@ -116,7 +119,7 @@ def _is_note(image: Bytes, hull: npt.NDArray[np.float64]) -> bool:
     if levels.size == 0:
         return False
     paper = float(np.median(levels))
-    return bool(outside < _TABLE * paper and np.mean(levels < _INK * paper) > _LEAST_INK)
+    return bool(outside < _DARKER * paper and np.mean(levels < _INK * paper) > _LEAST_INK)
 
 
 def _sharp_share(image: Bytes, corners: npt.NDArray[np.float64]) -> float:

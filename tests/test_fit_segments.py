@@ -47,7 +47,7 @@ def _width(image):
     return across / down
 
 
-def test_some_pages_are_of_a_hand_that_writes_wider_or_narrower():
+def test_some_pages_are_of_a_hand_that_writes_wider_or_narrower_or_small_zeros():
     digits = load_digits(VALIDATION)
     shapes = [of_a_hand(digits, seed) for seed in range(40)]
     shares = np.array([np.median([_width(one) for one in images]) for images, _ in shapes])
@@ -56,6 +56,8 @@ def test_some_pages_are_of_a_hand_that_writes_wider_or_narrower():
     assert 0.4 < as_given.mean() < 0.8
     assert shares.min() < 0.87 * usual
     assert shares.max() > 1.3 * usual
+    tall = [np.median([np.any(one > 60, axis=1).sum() for one in images[labels == 0]]) for images, labels in shapes]
+    assert 0.1 < np.mean(np.array(tall) < 0.62 * np.median(tall)) < 0.6  # zeros
     again = of_a_hand(digits, 7)
     np.testing.assert_array_equal(again[0], shapes[7][0])
     plain = int(np.flatnonzero(as_given)[0])

@@ -2,7 +2,8 @@
 
 Pages are generated from MNIST's training digits for the network that tells whole digits, and from validation digits for
 the weights of the random field (`segment_learning`); test digits are not touched. Half of the pages are hard, a quarter
-each medium and easy. Where the recognizer is trained anew, the field wants to be fitted again: `--keep-network`.
+each medium and easy; on some the digits are wide, narrow or have small zeros (`segment_pages.of_a_hand`). Where the
+recognizer is trained anew, the field wants to be fitted again: `--keep-network`.
 """
 
 import json

@@ -14,7 +14,7 @@ from mnist_lit.use.lines import TextLine
 
 MAX_PARTS = 6  # of one digit, unless they are all of one piece
 _LARGEST_SPECK = 0.45  # digit heights
-_WIDEST, _WIDEST_PIECE = 1.8, 2.4  # digit heights: of a digit that is put together, and of one in one piece
+_WIDEST, _WIDEST_PIECE = 1.8, 2.4  # digit heights: of a digit put together of pieces, and of one piece that was cut
 
 
 @dataclass(frozen=True, eq=False)

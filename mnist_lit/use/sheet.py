@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mnist_lit.data.digit_sheet import is_rectangle
 from mnist_lit.use.arrays import Bytes, resized
 
 _TABLE = 0.45  # of paper's brightness; a table is darker, paper in shadow is not
 _STRAIGHT = 1.5  # pixels of a reduced image that the edge of a sheet may leave a line by
 _LIGHT = 0.7  # of what a sheet's outline encloses, at least; less is a ring, such as a white zero
 _LARGE, _SMALL = 0.12, 0.02  # of the photo: what a light digit on a board does not cover, and what a note at least does
-_CORNERED = 0.85  # of the smallest rectangle around it that a small note fills; round digits do not
 _INK, _LEAST_INK = 0.75, 0.003  # of a small note's brightness, below which is ink, and how much of the note that is
 _DARKER = 0.8  # of a small note's brightness: a table around it is at most as bright
 _LIGHTER = 1.5  # times as bright as a table: paper
@@ -107,15 +107,13 @@ def _is_note(image: Bytes, hull: npt.NDArray[np.float64]) -> bool:
         hull: `(N, 1, 2)`, convex, pixels (x, y).
     """
     points = np.asarray(np.rint(hull), np.int32)
-    sides = cv2.minAreaRect(points)[1]
-    if cv2.contourArea(points) < _CORNERED * sides[0] * sides[1]:
-        return False
     if points.min() <= _EDGE or (points.max(axis=(0, 1)) >= np.array(image.shape[::-1]) - _EDGE).any():
         return False
-    inside = cv2.drawContours(np.zeros_like(image), [points], 0, 1, -1)
+    inside = np.asarray(cv2.drawContours(np.zeros_like(image), [points], 0, 1, -1), np.uint8)
+    if not is_rectangle(inside):
+        return False
     outside = np.median(image[inside == 0])
-    inside = cv2.erode(inside, np.ones((2 * _EDGE + 1,) * 2, np.uint8), borderValue=0)
-    levels = image[inside > 0]
+    levels = image[cv2.erode(inside, np.ones((2 * _EDGE + 1,) * 2, np.uint8)) > 0]
     if levels.size == 0:
         return False
     paper = float(np.median(levels))

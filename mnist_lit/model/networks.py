@@ -196,10 +196,10 @@ class FastCNN(nn.Module):
 
 
 class DeepCNN(nn.Module):
-    """Five convolutions, four of them without padding after one pooling, and a full connection: for accuracy.
+    """Six 3×3 convolutions without padding, one pooling after the second, and a full connection: for accuracy.
 
-    396,010 parameters, 13 million multiplications an image. After the first stage nothing is pooled: maps shrink by
-    the convolutions themselves, and the full connection sees where everything lies.
+    890,666 parameters, 38 million multiplications an image. Two convolutions look at the whole image before anything
+    is pooled; after it maps shrink by the convolutions themselves, and the full connection sees where everything lies.
 
     Args:
         width: how many times as many channels, 1 or more.
@@ -209,27 +209,27 @@ class DeepCNN(nn.Module):
 
     def __init__(self, width: int = 1) -> None:
         super().__init__()
-        a, b, c, d, e = (width * channels for channels in (32, 64, 96, 128, 160))
-        self.layer1 = nn.Sequential(  # (N, 1, 28, 28) -> (N, 32, 24, 24), pooled to (N, 32, 12, 12)
-            *_convolution(1, a, kernel_size=5, padding=0), nn.MaxPool2d(kernel_size=2)
-        )
-        self.layer2 = nn.Sequential(*_convolution(a, b, padding=0))  # -> (N, 64, 10, 10)
-        self.layer3 = nn.Sequential(*_convolution(b, c, padding=0))  # -> (N, 96, 8, 8)
-        self.layer4 = nn.Sequential(*_convolution(c, d, padding=0))  # -> (N, 128, 6, 6)
-        self.layer5 = nn.Sequential(*_convolution(d, e, padding=0))  # -> (N, 160, 4, 4)
-        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(e * 4 * 4, 10))  # -> (N, 2560) -> (N, 10)
+        a, b, c, d, e, f = (width * channels for channels in (32, 64, 96, 128, 192, 256))
+        self.layer1 = nn.Sequential(*_convolution(1, a, padding=0))  # (N, 1, 28, 28) -> (N, 32, 26, 26)
+        # -> (N, 64, 24, 24), pooled to (N, 64, 12, 12)
+        self.layer2 = nn.Sequential(*_pooled_convolution(a, b, kernel_size=3, padding=0))
+        self.layer3 = nn.Sequential(*_convolution(b, c, padding=0))  # -> (N, 96, 10, 10)
+        self.layer4 = nn.Sequential(*_convolution(c, d, padding=0))  # -> (N, 128, 8, 8)
+        self.layer5 = nn.Sequential(*_convolution(d, e, padding=0))  # -> (N, 192, 6, 6)
+        self.layer6 = nn.Sequential(*_convolution(e, f, padding=0))  # -> (N, 256, 4, 4)
+        self.fc = nn.Sequential(nn.Flatten(), nn.Linear(f * 4 * 4, 10))  # -> (N, 4096) -> (N, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images `(N, 1, 28, 28)` to logits `(N, 10)`."""
         features: Tensor = self.layer3(self.layer2(self.layer1(images)))
-        logits: Tensor = self.fc(self.layer5(self.layer4(features)))
+        logits: Tensor = self.fc(self.layer6(self.layer5(self.layer4(features))))
         return logits
 
 
 class WideCNN(nn.Module):
     """Three deep networks of twice the width side by side in one, for a GPU: each learns by itself.
 
-    4,587,870 parameters, 150 million multiplications an image. The columns start from different weights, and since
+    10,431,198 parameters, 461 million multiplications an image. The columns start from different weights, and since
     each has a loss of its own, they stay different enough to make up for some of each other's mistakes.
 
     Source: Cireşan et al. 2012, arXiv 1202.2745 (columns, whose answers are averaged).

@@ -99,11 +99,11 @@ def seeds_of(experiment: str) -> dict[str, Any]:
 
 
 def test_the_accurate_config_meets_its_promise():
-    """Seeds 0 to 4: a mean of 99.70 %, better together, each in 15 minutes, with at most two million parameters."""
+    """Seeds 0 to 4: a mean of 99.70 %, 99.78 % together, each in 15 minutes, with at most two million parameters."""
     data = seeds_of("accurate")
     assert [one["seed"] for one in data["seeds"]] == [0, 1, 2, 3, 4]
     assert data["mean"]["mean"] >= 0.9970
-    assert data["committee"]["test_acc"] > data["mean"]["mean"]
+    assert (data["committee"]["members"], data["committee"]["test_acc"] >= 0.9978) == (5, True)
     assert all(one["fit_seconds"] <= 900 for one in data["seeds"])
     assert data["parameters"] <= 2_000_000
 

@@ -113,6 +113,16 @@ def test_sizes_of_the_networks_are_those_in_their_docstrings():
     }  # fmt: skip
 
 
+def test_the_compact_network_has_the_published_shapes():
+    network = build_network("compact")
+    shapes = []
+    x = torch.zeros(2, 1, 28, 28)
+    for layer in (network.layer1, network.layer2, network.fc):
+        x = layer(x)
+        shapes.append(tuple(x.shape))
+    assert shapes == [(2, 24, 12, 12), (2, 32, 5, 5), (2, 10)]
+
+
 def test_the_fast_network_looks_at_the_inner_pixels_only():
     network = build_network("fast").eval()
     images = torch.rand(4, 1, 28, 28)

@@ -1,4 +1,4 @@
-"""The filter study: cells that are made once, in a fair order, and tables that say what was measured."""
+"""The filter study: cells that are made once, in a fair order, and that go on where a study was stopped."""
 
 import csv
 import json
@@ -16,17 +16,13 @@ import yaml
 from small_data import write_small_set
 
 from mnist_lit.cli import main
-from mnist_lit.data.corruptions import CORRUPTIONS, corrupt
+from mnist_lit.data.corruptions import corrupt
 from mnist_lit.data.filters import FilterChain
 from mnist_lit.data.idx import read_set
-from mnist_lit.model.networks import build_network
 from mnist_lit.study.cells import FilteredSets, Study, count_correct
 from mnist_lit.study.config import StudyConfig
 from mnist_lit.study.filters import parse
-from mnist_lit.study.tables import Scores, csv_text, json_data, main_table, markdown_text, summarize
 from mnist_lit.usage import OneLineParser, StrictConfigFile
-
-CONFIGS = Path(__file__).parents[1] / "configs" / "study"
 
 
 @pytest.fixture(scope="module")
@@ -227,119 +223,6 @@ def test_right_answers_are_counted_over_whole_and_last_batches(monkeypatch):
         answers = model.network(torch.from_numpy(images)[:, None] / 255.0).argmax(dim=1).numpy()
     labels[:5] = answers[:5]
     assert count_correct(model, images, labels, bf16=False) == (answers == labels).sum() >= 5
-
-
-def test_the_compact_network_has_the_published_size():
-    network = build_network("compact")
-    assert sum(p.numel() for p in network.parameters()) == 215_194
-    shapes = []
-    x = torch.zeros(2, 1, 28, 28)
-    for layer in (network.layer1, network.layer2, network.fc):
-        x = layer(x)
-        shapes.append(tuple(x.shape))
-    assert shapes == [(2, 24, 12, 12), (2, 32, 5, 5), (2, 10)]
-
-
-# ---------------------------------------------------------------------- tables
-
-
-@pytest.fixture
-def scores():
-    """Return two filters × three seeds × (validation, clean, fog, scale), with round numbers."""
-    none = [[0.97, 0.990, 0.20, 0.80], [0.98, 0.991, 0.30, 0.80], [0.99, 0.992, 0.40, 0.80]]
-    blur = [[0.96, 0.989, 0.40, 0.82], [0.97, 0.992, 0.50, 0.84], [0.98, 0.995, 0.60, 0.86]]
-    chains = {"none": "none", "a | b": "median(kernel_size=3, rounds=1) | center"}
-    return Scores(chains, "none", ["validation", "clean", "fog", "scale"], np.array([none, blur]))
-
-
-def test_table_against_hand_worked_numbers(scores):
-    # clean: means 99.10 and 99.20, sd 0.10 and 0.30; differences −0.1, 0.1, 0.3: mean 0.1, sd 0.2
-    # mean of fog and scale: 50, 55, 60 and 61, 67, 73: means 55 and 67, sd 5 and 6; differences 11, 12, 13
-    # two comparisons: t(1 − 0.05/4; 2) = 6.20535; half-widths 6.20535 · sd/√3 = 0.71653 and 3.58266
-    table = main_table(scores, summarize(scores)).splitlines()
-    assert table[2] == "| none | 99.10 ± 0.10 |  | 55.00 ± 5.00 |  | 3 |"
-    assert table[3] == (
-        "| a \\| b | 99.20 ± 0.30 | +0.10 [-0.62, +0.82] | 67.00 ± 6.00 | +12.00 [+8.42, +15.58] * | 3 |"
-    )
-
-
-def test_json_holds_every_value_and_the_corrections(scores):
-    data = json_data(scores, summarize(scores))
-    chain = data["chains"]["a | b"]
-    assert chain["accuracy"]["mean"] == pytest.approx([0.61, 0.67, 0.73])
-    mean = chain["differences"]["mean"]
-    assert mean["difference"]["mean"] == pytest.approx(0.12)
-    # t = 12 / (1/√3) = 20.785 with 2 degrees of freedom: p = 0.0023069; the smaller of two: doubled by Holm
-    assert mean["p"] == pytest.approx(0.0023069, rel=1e-4)
-    assert mean["p_holm"] == pytest.approx(2 * 0.0023069, rel=1e-4)
-    assert data["comparisons"] == {"differences": 2, "differences_by_set": 3}
-    assert "differences" not in data["chains"]["none"]
-    json.dumps(data, allow_nan=False)
-
-
-def test_csv_is_the_long_form(scores):
-    lines = csv_text(scores).splitlines()
-    assert lines[:3] == ["chain,seed,set,accuracy", "none,0,validation,0.97", "none,0,clean,0.99"]
-    assert len(lines) == 1 + 2 * 3 * 4
-
-
-def test_one_seed_has_no_intervals(scores):
-    single = Scores(scores.chains, "none", scores.sets, scores.accuracy[:, :1])
-    text = markdown_text(single, summarize(single), "what")
-    assert "| a \\| b | 98.90 | -0.10 | 61.00 | +11.00 | 1 |" in text
-    assert "One seed" in text
-    json.dumps(json_data(single, summarize(single)), allow_nan=False)
-
-
-# ---------------------------------------------------------------------- config
-
-
-def test_the_committed_study_is_as_large_as_promised():
-    config = config_of(["study", "--config", str(CONFIGS / "filters.yaml")])
-    assert len(config.chains) >= 16
-    assert len(set(config.chains.values())) == len(config.chains)
-    assert config.seeds >= 10
-    assert config.corruptions == list(CORRUPTIONS)
-    assert (config.baseline, config.chains["none"]) == ("none", "none")
-
-
-def test_the_committed_study_of_the_reference_network_parses():
-    config = config_of(["study", "--config", str(CONFIGS / "filters_reference.yaml")])
-    assert config.network == "reference"
-    assert config.output != StudyConfig().output
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("epoch: 3", "epoch"),
-        ("seeds: 0", "seeds: 0 is not allowed; a whole number above 0 is"),
-        ("seeds: null", "seeds: null is not allowed"),
-        ("lr: -1", "lr: -1 is not allowed; a number above 0 is"),
-        ("lr: .inf", "lr: inf is not allowed"),
-        ("warmup: 2", "warmup: 2.0 is not allowed; a number from 0 to 1 is"),
-        ("network: big", "network: big is not one of 'reference', 'compact'"),
-        ("chains: {none: none}", "chains: only none is given"),
-        ("chains: {none: none, m: medan}", "chains.m: filters: there is no 'medan' (did you mean median?)"),
-        ("chains: {none: none, a/b: median}", "chains: the name 'a/b' is not allowed"),
-        ("chains: {none: none, on: median}", "chains: the name True is not allowed"),
-        ("chains: {m: median, c: center}", "baseline: none is not one of the chains m, c"),
-        ("corruptions: []", "corruptions: [] is not allowed"),
-        ("corruptions: [fog, fog]", "corruptions: ['fog', 'fog'] is not allowed"),
-        ("corruptions: [frog]", "corruption: 'frog' is not known (did you mean fog?"),
-        ("seeds: 1\nseeds: 2", "the key 'seeds' stands twice"),
-        ("dataset: idx", "root: missing"),
-        ("root: /nowhere", "/nowhere: t10k-images-idx3-ubyte"),
-    ],
-)
-def test_a_wrong_config_is_answered_with_one_line(text, message, tmp_path, capsys):
-    path = tmp_path / "wrong.yaml"
-    path.write_text(text + "\n")
-    assert main(["study", "--config", str(path), "--output", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
-    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------------- processes
